@@ -1,0 +1,30 @@
+"""What exists, as data: instruments, events, calendar overrides (YAML) and the typed loader.
+
+Belongs here: entries, their types and how they are read. Does not belong here: anything computed from them.
+"""
+
+from __future__ import annotations
+
+from rally_pipeline.catalog.loader import load_catalog
+from rally_pipeline.catalog.model import (
+    CalendarExtension,
+    CalendarOverride,
+    Catalog,
+    Event,
+    Instrument,
+    Kind,
+    Market,
+    PriceSource,
+)
+
+__all__ = [
+    "CalendarExtension",
+    "CalendarOverride",
+    "Catalog",
+    "Event",
+    "Instrument",
+    "Kind",
+    "Market",
+    "PriceSource",
+    "load_catalog",
+]

@@ -1,0 +1,283 @@
+"""The command line. Thin: each command reads its arguments, calls one function and shows what came.
+
+Exit code 0: fine; 1: the data failed; 2: wrong use. Belongs here: arguments and output. Does not belong here: work.
+Everything heavy is imported by the command that needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rally_pipeline import __version__
+from rally_pipeline.errors import RallyError
+
+if TYPE_CHECKING:
+    from rally_pipeline.settings import Settings
+    from rally_pipeline.workspace import Workspace
+
+_DATE = click.DateTime(formats=["%Y-%m-%d"])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of ``rally-pipeline``: an error made on purpose is one line, not a traceback."""
+    try:
+        cli.main(args=arguments, prog_name="rally-pipeline", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except RallyError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rally-pipeline")
+def cli() -> None:
+    """How far has it run, who is buying, and is what the brokers say about it true?
+
+    Settings are read from RALLY_* variables: RALLY_HOME (default .rally), RALLY_WAREHOUSE_URL, RALLY_PROFILE,
+    RALLY_UPSTREAM_BASE and others; `rally-pipeline doctor` lists them.
+    """
+
+
+@cli.command()
+@click.option("--as-of", "as_of_day", type=_DATE, default="2025-02-14", show_default=True, help="Day to show.")
+def demo(as_of_day: dt.datetime) -> None:
+    """Run the whole pipeline offline on demo data and show the leaderboard."""
+    from rally_pipeline.demo.anchors import DEMO_NOTICE, WORLD_END, WORLD_START
+    from rally_pipeline.settings import Profile, load_settings
+
+    settings = load_settings(profile=Profile.DEMO)
+    click.echo(f"running the daily job over {WORLD_START} … {WORLD_END} against the offline upstream")
+    is_ok = _run(settings, WORLD_START, WORLD_END, None, None)
+    workspace = _open(settings)
+    _show_leaderboard(workspace, as_of_day.date())
+    click.echo(f"\n{DEMO_NOTICE}\n")
+    click.echo(f"warehouse  {workspace.warehouse.display_url}")
+    click.echo(f"archive    {settings.archive_dir}")
+    click.echo("look next  make ui   (Dagster on http://127.0.0.1:3000)")
+    click.echo("           rally-pipeline as-of 2100-01-01 mart_price_extremes_daily --where symbol=HSTECH.HK")
+    sys.exit(0 if is_ok else 1)
+
+
+@cli.command()
+@click.option("--date", "day", type=_DATE, help="One market date (default: today).")
+@click.option("--from", "start", type=_DATE, help="First market date of a range.")
+@click.option("--to", "end", type=_DATE, help="Last market date of a range (default: today).")
+@click.option("--sources", help="Only these sources, comma-separated (yahoo, hang_seng, eastmoney, ecb).")
+@click.option("--markets", help="Only these markets, comma-separated (HK, CN, DE, US, JP, GB, FX).")
+def run(
+    day: dt.datetime | None,
+    start: dt.datetime | None,
+    end: dt.datetime | None,
+    sources: str | None,
+    markets: str | None,
+) -> None:
+    """Fetch, check, load and compute one day or a range of days, through Dagster."""
+    from rally_pipeline.settings import load_settings
+
+    if day is not None and (start is not None or end is not None):
+        raise click.UsageError("give --date, or --from and --to, not both")
+    if end is not None and start is None:
+        raise click.UsageError("--to needs --from")
+    settings = load_settings()
+    first = (day or start).date() if (day or start) else None  # type: ignore[union-attr]
+    last = (day or end).date() if (day or end) else None  # type: ignore[union-attr]
+    if first is None or last is None:
+        today = _open(settings).today()
+        first, last = first or today, last or today
+    if first > last:
+        raise click.UsageError(f"--from {first} is after --to {last}")
+    sys.exit(0 if _run(settings, first, last, _names(sources), _names(markets)) else 1)
+
+
+@cli.group(name="import")
+def import_() -> None:
+    """Load files that were saved by hand or come from somewhere else."""
+
+
+_KNOWN_AT = click.option("--known-at", help="Since when the facts count as known (ISO time; default: now).")
+_NO_MARTS = click.option("--no-marts", is_flag=True, help="Do not compute the marts afterwards.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_FILES = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+
+
+@import_.command(name="prices")
+@_FILES
+@click.option("--symbol", help="Instrument the files are about; needed where a file does not say.")
+@click.option("--source", default="file", show_default=True, help="Name of the provider, kept beside every row.")
+@click.option(
+    "--price-basis",
+    type=click.Choice(["unadjusted", "adjusted"]),
+    help="Whether prices are adjusted for dividends (default: found from the columns).",
+)
+@_KNOWN_AT
+@_NO_MARTS
+@_JSON
+def import_prices(
+    files: tuple[Path, ...],
+    symbol: str | None,
+    source: str,
+    price_basis: str | None,
+    known_at: str | None,
+    no_marts: bool,
+    as_json: bool,
+) -> None:
+    """Load daily bars from CSV files (.csv or .csv.gz), in the shapes that yfinance users save or plain."""
+    from rally_pipeline.imports import price_payload
+
+    def read(path: Path, workspace: Workspace) -> Any:
+        return price_payload(path, workspace, source=source, symbol=symbol, price_basis=price_basis)
+
+    _import(files, read, known_at, no_marts, as_json)
+
+
+@import_.command(name="fx")
+@_FILES
+@click.option("--source", default="ecb", show_default=True, help="Name of the provider, kept beside every row.")
+@_KNOWN_AT
+@_NO_MARTS
+@_JSON
+def import_fx(files: tuple[Path, ...], source: str, known_at: str | None, no_marts: bool, as_json: bool) -> None:
+    """Load exchange rates from files of the ECB (CSV, zipped CSV or XML)."""
+    from rally_pipeline.imports import fx_payload
+
+    def read(path: Path, workspace: Workspace) -> Any:
+        return fx_payload(path, workspace, source=source)
+
+    _import(files, read, known_at, no_marts, as_json)
+
+
+@cli.command(name="as-of")
+@click.argument("instant", metavar="T")
+@click.argument("table")
+@click.option("--where", "conditions", multiple=True, metavar="COL=VALUE", help="Only these rows; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many rows.")
+@_JSON
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+def as_of(
+    instant: str, table: str, conditions: tuple[str, ...], limit: int | None, as_json: bool, as_csv: bool
+) -> None:
+    """Show a core or mart TABLE as it was known at T (a bare date means the end of that day, UTC)."""
+    from rally_pipeline.asof import read_as_of
+    from rally_pipeline.console import parse_instant, write_csv, write_json, write_table
+    from rally_pipeline.settings import load_settings
+
+    if as_json and as_csv:
+        raise click.UsageError("give --json or --csv, not both")
+    at = parse_instant(instant, end_of_day=True)
+    workspace = _open(load_settings())
+    with read_as_of(workspace, table, at, conditions, limit) as (columns, rows):
+        if as_json:
+            write_json(rows, sys.stdout)
+        elif as_csv:
+            write_csv(rows, columns, sys.stdout)
+        else:
+            write_table(rows, columns, sys.stdout)
+
+
+@cli.command()
+@_JSON
+def doctor(as_json: bool) -> None:
+    """Say what is set, what is open, what is behind, and what needs attention."""
+    from rally_pipeline.console import write_json, write_table
+    from rally_pipeline.doctor import examine
+    from rally_pipeline.settings import load_settings
+
+    findings = examine(load_settings())
+    rows = [{"state": f.state, "what": f.what, "value": f.value} for f in findings]
+    if as_json:
+        write_json(rows, sys.stdout)
+    else:
+        write_table(rows, ["state", "what", "value"], sys.stdout)
+    sys.exit(1 if any(f.state == "fail" for f in findings) else 0)
+
+
+@cli.command()
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port on 127.0.0.1.")
+def ui(port: int) -> None:
+    """Open the Dagster UI on the same home, on this machine only."""
+    from rally_pipeline.orchestration.instance import exec_ui
+    from rally_pipeline.settings import load_settings
+
+    exec_ui(load_settings(), port)
+
+
+def _open(settings: Settings) -> Workspace:
+    from rally_pipeline.workspace import open_workspace
+
+    return open_workspace(settings, tell=lambda text: click.echo(text, err=True))
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else None
+
+
+def _run(
+    settings: Settings,
+    start: dt.date,
+    end: dt.date,
+    sources: tuple[str, ...] | None,
+    markets: tuple[str, ...] | None,
+) -> bool:
+    from rally_pipeline.console import Progress
+    from rally_pipeline.orchestration.runner import run_pipeline
+
+    progress = Progress()
+    try:
+        report = run_pipeline(settings, start, end, sources=sources, markets=markets, progress=progress)
+    finally:
+        progress.done()
+    for line in report.lines():
+        click.echo(line)
+    return report.ok
+
+
+def _import(
+    files: tuple[Path, ...], read: Any, known_at: str | None, no_marts: bool, as_json: bool
+) -> None:
+    from rally_pipeline.console import Progress, parse_instant, write_json
+    from rally_pipeline.imports import import_files
+    from rally_pipeline.settings import load_settings
+
+    instant = parse_instant(known_at, end_of_day=False) if known_at else None
+    workspace = _open(load_settings())
+    progress = Progress()
+    try:
+        report = import_files(
+            workspace, files, read, known_at=instant, refresh_marts=not no_marts, progress=progress
+        )
+    finally:
+        progress.done()
+    if as_json:
+        write_json(report.rows(), sys.stdout)
+    else:
+        for line in report.lines():
+            click.echo(line)
+    sys.exit(0 if report.ok else 1)
+
+
+def _show_leaderboard(workspace: Workspace, day: dt.date) -> None:
+    from rally_pipeline.leaderboard import leaderboard_lines
+
+    for line in leaderboard_lines(workspace, day):
+        click.echo(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""How results and progress are shown on a terminal or handed to another program.
+
+Belongs here: tables, JSON, CSV, progress lines, the reading of times. Does not belong here: what is shown (`cli.py`).
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+from rally_pipeline.errors import UsageError
+
+#: Work shorter than this says nothing while it runs.
+_QUIET_SECONDS = 2.0
+
+
+class Progress:
+    """One line on standard error, rewritten as work goes on; nothing at all where that is not a terminal."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._is_terminal = self._stream.isatty()
+        self._started = time.monotonic()
+        self._width = 0
+
+    def __call__(self, text: str) -> None:
+        """Shows `text` in place of what was shown before, once the work has lasted long enough to wonder."""
+        if not self._is_terminal or time.monotonic() - self._started < _QUIET_SECONDS:
+            return
+        elapsed = time.monotonic() - self._started
+        line = f"  {elapsed:5.0f} s  {text}"[:118]
+        self._stream.write("\r" + line.ljust(self._width))
+        self._stream.flush()
+        self._width = len(line)
+
+    def done(self) -> None:
+        """Clears the line."""
+        if self._width:
+            self._stream.write("\r" + " " * self._width + "\r")
+            self._stream.flush()
+            self._width = 0
+
+
+def parse_instant(text: str, *, end_of_day: bool) -> dt.datetime:
+    """An aware UTC time from ISO 8601; without a zone it is UTC, a bare date is that day's first or last instant.
+
+    Raises:
+        UsageError: not a date or time.
+    """
+    try:
+        value = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a time. Fix: write 2025-02-14 or 2025-02-14T16:30+08:00.") from None
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=dt.UTC)
+    value = value.astimezone(dt.UTC)
+    is_date = len(text.strip()) <= 10
+    return value + dt.timedelta(days=1, microseconds=-1) if is_date and end_of_day else value
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: ISO text for dates and times, ``None`` for NaN."""
+    if isinstance(value, dt.datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
+    """A JSON array, one object a line."""
+    stream.write("[")
+    separator = "\n "
+    for row in rows:
+        text = json.dumps({key: plain(value) for key, value in row.items()}, ensure_ascii=False, allow_nan=False)
+        stream.write(separator + text)
+        separator = ",\n "
+    stream.write("\n]\n")
+
+
+def write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: TextIO) -> None:
+    """CSV with a header. A text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_csv_cell(row[name]) for name in columns])
+
+
+def _csv_cell(value: Any) -> Any:
+    value = plain(value)
+    if value is None:
+        return ""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return value
+
+
+def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: TextIO) -> None:
+    """Columns of text, numbers to the right."""
+    cells = [[_table_cell(row[name]) for name in columns] for row in rows]
+    numeric = [bool(cells) and all(_is_number(line[i]) for line in cells) for i in range(len(columns))]
+    widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(columns)]
+    for line in ([*columns], ["-" * width for width in widths], *cells):
+        parts = [text.rjust(w) if right else text.ljust(w) for text, w, right in zip(line, widths, numeric, strict=True)]
+        stream.write("  ".join(parts).rstrip() + "\n")
+
+
+def _table_cell(value: Any) -> str:
+    value = plain(value)
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.4f}".rstrip("0").rstrip(".")
+    return str(value)
+
+
+def _is_number(text: str) -> bool:
+    return text == "–" or text.replace(",", "").replace(".", "").lstrip("-").isdigit()

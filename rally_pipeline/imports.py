@@ -1,0 +1,157 @@
+"""Files that a person saved and hands over: archived, loaded, and the marts brought up to date.
+
+Belongs here: the order of the steps for files, and the report of it. Does not belong here: reading a format
+(`sources/price_files.py`, `sources/ecb.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rally_pipeline import ingest
+from rally_pipeline.errors import PayloadError, UsageError
+from rally_pipeline.marts.refresh import Refreshed, refresh
+from rally_pipeline.sources import ecb, price_files
+from rally_pipeline.sources.base import Payload
+from rally_pipeline.workspace import Workspace
+
+ReadFile = Callable[[Path, Workspace], Payload]
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """What became of one file. ``refusal`` is set if it was not even archived."""
+
+    path: Path
+    outcome: ingest.LoadOutcome | None
+    refusal: PayloadError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether its rows were loaded."""
+        return self.outcome is not None and self.outcome.is_loaded
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did."""
+
+    files: tuple[FileOutcome, ...]
+    refreshed: tuple[Refreshed, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file was loaded."""
+        return all(file.ok for file in self.files)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One dict per file, for JSON."""
+        for file in self.files:
+            loaded = file.outcome
+            merged = loaded.merged if loaded else None
+            yield {
+                "file": str(file.path),
+                "outcome": loaded.outcome if loaded else "refused",
+                "rule": file.refusal.rule if file.refusal else (loaded.rule if loaded else ""),
+                "message": str(file.refusal) if file.refusal else (loaded.message if loaded else ""),
+                "payload_id": loaded.record.payload_id if loaded else None,
+                "known_at": loaded.record.known_at if loaded else None,
+                "rows_new": merged.new if merged else 0,
+                "rows_changed": merged.changed if merged else 0,
+                "rows_same": merged.same if merged else 0,
+                "rows_set_aside": loaded.rows_set_aside if loaded else 0,
+                "findings": [f"{f.rule}: {f.message}" for f in loaded.findings] if loaded else [],
+            }
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        for file in self.files:
+            loaded = file.outcome
+            if loaded is None or not loaded.is_loaded:
+                yield f"{file.path}: refused, nothing loaded. {file.refusal or (loaded and loaded.message)}"
+                continue
+            merged = loaded.merged
+            yield (
+                f"{file.path}: {merged.new} new, {merged.changed} changed, {merged.same} already known, "
+                f"{loaded.rows_set_aside} set aside"
+            )
+            for finding in loaded.findings:
+                yield f"  {finding.severity}: {finding.message} [rule {finding.rule}]"
+        for mart in self.refreshed:
+            since = f"from {mart.start}" if mart.start else "whole"
+            yield f"computed {mart.table}: {mart.rows} rows, {since}"
+
+
+def price_payload(
+    path: Path, workspace: Workspace, *, source: str, symbol: str | None, price_basis: str | None
+) -> Payload:
+    """Reads a file of daily bars.
+
+    Raises:
+        UsageError: the symbol is not in the catalog, or the provider's name is no name.
+        PayloadError: the file is empty or too large.
+    """
+    if symbol is not None:
+        known = workspace.catalog.resolve_symbol(symbol)
+        if known is None:
+            raise UsageError(
+                f"--symbol {symbol} is not in the catalog. "
+                f"Fix: add it to {workspace.settings.home / 'catalog' / 'instruments.yaml'}."
+            )
+        symbol = known
+    request = price_files.request_for(
+        path.name, source=_provider(source), symbol=symbol, price_basis=price_basis  # type: ignore[arg-type]
+    )
+    return price_files.read_payload(path, request, dt.datetime.now(dt.UTC))
+
+
+def fx_payload(path: Path, workspace: Workspace, *, source: str) -> Payload:
+    """Reads a file of ECB reference rates.
+
+    Raises:
+        UsageError: the provider's name is no name.
+        PayloadError: the file is empty or too large.
+    """
+    request = ecb.request_for(path.name, source=_provider(source))
+    return price_files.read_payload(path, request, dt.datetime.now(dt.UTC))
+
+
+def _provider(name: str) -> str:
+    if not (0 < len(name) <= 40 and name.replace("_", "").replace("-", "").isalnum() and name.isascii()):
+        raise UsageError(f"--source {name!r} is no name. Fix: letters, digits, '-' and '_', at most 40.")
+    return name
+
+
+def import_files(
+    workspace: Workspace,
+    paths: Sequence[Path],
+    read: ReadFile,
+    *,
+    known_at: dt.datetime | None,
+    refresh_marts: bool,
+    progress: Callable[[str], None] = lambda _: None,
+) -> ImportReport:
+    """Loads files one after the other, each in a transaction of its own, then computes what became stale.
+
+    A file that is refused leaves the others alone; it stays in the archive unless it is empty or too large.
+    """
+    outcomes = []
+    for number, path in enumerate(paths, start=1):
+        progress(f"{number} of {len(paths)}: {path.name}")
+        try:
+            payload = read(path, workspace)
+        except PayloadError as refusal:
+            outcomes.append(FileOutcome(path, None, refusal))
+            continue
+        record = ingest.keep(workspace, payload, known_at=known_at)
+        outcomes.append(FileOutcome(path, ingest.load(workspace, record)))
+    refreshed: list[Refreshed] = []
+    if refresh_marts:
+        progress("computing marts")
+        with workspace.warehouse.write() as connection:
+            refreshed = refresh(connection, progress=lambda mart: progress(f"computed {mart.table}"))
+    return ImportReport(tuple(outcomes), tuple(refreshed))

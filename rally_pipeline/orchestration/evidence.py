@@ -1,0 +1,153 @@
+"""What a run found, as Dagster metadata: counts, payload ids, tables of failures and findings.
+
+Belongs here: the shape of metadata. Does not belong here: plots (`plots.py`) or what follows from the declaration alone
+(`declared.py`). Common to all partitions of a run is only what is small: Dagster stores metadata once per partition.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import sqlalchemy as sa
+
+from rally_pipeline.schema import table_info
+
+if TYPE_CHECKING:
+    from rally_pipeline.archive import FetchRecord
+    from rally_pipeline.ingest import FetchFailure, LoadOutcome
+
+#: Rows shown of a table of failures or findings; all of them are in the ops tables.
+_SHOWN = 50
+
+
+def records_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dg.TableMetadataValue:
+    """A table of at most 50 rows."""
+    records = [dg.TableRecord({name: _cell(row.get(name)) for name in columns}) for row in rows[:_SHOWN]]
+    schema = dg.TableSchema([dg.TableColumn(name, "text") for name in columns])
+    return dg.MetadataValue.table(records, schema)
+
+
+def _cell(value: Any) -> str | int | float | bool:
+    return value if isinstance(value, str | int | float | bool) else "" if value is None else str(value)
+
+
+def fetch_evidence(records: Sequence[FetchRecord], failures: Sequence[FetchFailure]) -> dict[str, Any]:
+    """What was fetched and what failed: for the last partition of a run."""
+    found: dict[str, Any] = {
+        "payloads": records_table(
+            [
+                {
+                    "source": record.request.source,
+                    "subject": record.request.subject,
+                    "payload_id": record.payload_id,
+                    "bytes": record.byte_count,
+                    "start": record.request.start,
+                    "end": record.request.end,
+                }
+                for record in records
+            ],
+            ("source", "subject", "payload_id", "bytes", "start", "end"),
+        )
+    }
+    if failures:
+        found["failures"] = records_table(
+            [
+                {
+                    "source": failure.request.source,
+                    "subject": failure.request.subject,
+                    "error": type(failure.error).__name__,
+                    "message": str(failure.error),
+                }
+                for failure in failures
+            ],
+            ("source", "subject", "error", "message"),
+        )
+    return found
+
+
+def load_counts(outcomes: Sequence[LoadOutcome]) -> dict[str, int]:
+    """How many payloads and rows: for every partition of a run."""
+    return {
+        "payloads_loaded": sum(outcome.is_loaded for outcome in outcomes),
+        "payloads_refused": sum(not outcome.is_loaded for outcome in outcomes),
+        "rows_new": sum(outcome.merged.new for outcome in outcomes),
+        "rows_changed": sum(outcome.merged.changed for outcome in outcomes),
+        "rows_same": sum(outcome.merged.same for outcome in outcomes),
+        "rows_set_aside": sum(outcome.rows_set_aside for outcome in outcomes),
+    }
+
+
+def load_evidence(outcomes: Sequence[LoadOutcome]) -> dict[str, Any]:
+    """Every payload with what became of it, and the findings: for the last partition of a run."""
+    found: dict[str, Any] = {
+        "payloads": records_table(
+            [
+                {
+                    "source": outcome.record.request.source,
+                    "subject": outcome.record.request.subject,
+                    "payload_id": outcome.record.payload_id,
+                    "outcome": outcome.outcome,
+                    "new": outcome.merged.new,
+                    "changed": outcome.merged.changed,
+                    "same": outcome.merged.same,
+                    "set_aside": outcome.rows_set_aside,
+                }
+                for outcome in outcomes
+            ],
+            ("source", "subject", "payload_id", "outcome", "new", "changed", "same", "set_aside"),
+        )
+    }
+    refused = [outcome for outcome in outcomes if not outcome.is_loaded]
+    if refused:
+        found["refused"] = records_table(
+            [
+                {
+                    "source": outcome.record.request.source,
+                    "subject": outcome.record.request.subject,
+                    "rule": outcome.rule,
+                    "message": outcome.message,
+                    "payload_id": outcome.record.payload_id,
+                }
+                for outcome in refused
+            ],
+            ("source", "subject", "rule", "message", "payload_id"),
+        )
+    findings = [(outcome, finding) for outcome in outcomes for finding in outcome.findings]
+    if findings:
+        found["findings"] = records_table(
+            [
+                {
+                    "source": outcome.record.request.source,
+                    "subject": outcome.record.request.subject,
+                    "rule": finding.rule,
+                    "severity": finding.severity.value,
+                    "message": finding.message,
+                    "locator": finding.locator,
+                    "rows": finding.rows,
+                }
+                for outcome, finding in findings
+            ],
+            ("source", "subject", "rule", "severity", "message", "locator", "rows"),
+        )
+    return found
+
+
+def table_evidence(connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool]) -> dict[str, Any]:
+    """``dagster/row_count`` (believed rows of a versioned table) and the last day the table has."""
+    conditions = list(where)
+    if table_info(table).versioned:
+        conditions.append(table.c.known_to_at.is_(None))
+    day_column = table_info(table).date_column
+    day = sa.func.max(table.c[day_column]) if day_column else sa.literal(None)
+    count, last = connection.execute(sa.select(sa.func.count(), day).select_from(table).where(*conditions)).one()
+    return {"dagster/row_count": count, **({"as_of_day": last.isoformat()} if isinstance(last, dt.date) else {})}
+
+
+def names(values: Iterable[object], shown: int = 5) -> str:
+    """A few of the values for a message, and how many more there are."""
+    texts = [str(value) for value in values]
+    more = f" and {len(texts) - shown} more" if len(texts) > shown else ""
+    return ", ".join(texts[:shown]) + more

@@ -1,0 +1,228 @@
+"""The assets of each market: what was fetched, and the facts that were loaded from it.
+
+Belongs here: one raw and one core asset per market. Does not belong here: the steps themselves (`ingest.py`).
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+
+from rally_pipeline.catalog import Catalog
+from rally_pipeline.orchestration import evidence, plots
+from rally_pipeline.orchestration.declared import declared
+from rally_pipeline.orchestration.planning import (
+    archived,
+    last_finished_session,
+    market_sources,
+    market_symbols,
+    plan_market,
+)
+from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
+from rally_pipeline.schema import core
+
+#: One step at a time in it: the warehouse has one writer.
+WRITER_POOL = "warehouse_writer"
+#: One step at a time in it: the pause between two requests to a host is kept within one process only.
+FETCH_POOL = "upstream_fetch"
+
+#: One more try for what may go away by itself; single requests have been tried several times by then.
+_RETRY = dg.RetryPolicy(max_retries=1, delay=5)
+
+
+class IngestConfig(dg.Config):
+    """What to ask: `sources` restricts it to these sources of the market; empty = all."""
+
+    sources: list[str] = []  # noqa: RUF012 - pydantic copies it
+
+
+def raw_key(market: str) -> dg.AssetKey:
+    """The key of the asset that holds what was fetched for a market."""
+    return dg.AssetKey(["raw_fetch", "fx" if market == "FX" else f"price_{market.lower()}"])
+
+
+def core_key(market: str) -> dg.AssetKey:
+    """The key of the asset that holds the facts of a market."""
+    return dg.AssetKey(["core_fx_daily"]) if market == "FX" else dg.AssetKey(["core_price_daily", market.lower()])
+
+
+def ingest_assets(
+    catalog: Catalog, partitions: Mapping[str, dg.PartitionsDefinition], database: str
+) -> list[dg.AssetsDefinition]:
+    """The raw and core assets of every market of `partitions`.
+
+    Args:
+        catalog: for the sources of a market.
+        partitions: market → its sessions.
+        database: kind of the warehouse, ``sqlite`` or ``postgresql``.
+    """
+    made = []
+    for market, sessions in partitions.items():
+        made.append(_raw_asset(market, sessions, market_sources(catalog, market), database))
+        made.append(_core_asset(market, sessions, database))
+    return made
+
+
+def _raw_asset(
+    market: str, sessions: dg.PartitionsDefinition, sources: Sequence[str], database: str
+) -> dg.AssetsDefinition:
+    about = declared("raw_fetch")
+
+    @dg.asset(
+        key=raw_key(market),
+        group_name="ingest",
+        kinds={"yfinance" if "yahoo" in sources else sources[0], database},
+        partitions_def=sessions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=FETCH_POOL,
+        retry_policy=_RETRY,
+        required_resource_keys={WORKSPACE},
+        owners=about["owners"],
+        metadata={**about["metadata"], "market": market, "sources": ", ".join(sources)},
+        description=(
+            f"What {', '.join(sources)} answered about {market} for the sessions asked for. {about['description']}"
+        ),
+    )
+    def raw_asset(context: dg.AssetExecutionContext, config: IngestConfig) -> dg.MaterializeResult:
+        return _fetch(context, market, config.sources)
+
+    return raw_asset
+
+
+def _core_asset(market: str, sessions: dg.PartitionsDefinition, database: str) -> dg.AssetsDefinition:
+    table = core.core_fx_daily if market == "FX" else core.core_price_daily
+    about = declared(table.name)
+
+    @dg.asset(
+        key=core_key(market),
+        deps=[raw_key(market), dg.AssetKey(["core_instrument"]), dg.AssetKey(["core_session"])],
+        group_name="core",
+        kinds={"pandas", database},
+        partitions_def=sessions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=WRITER_POOL,
+        required_resource_keys={WORKSPACE},
+        owners=about["owners"],
+        metadata={**about["metadata"], "market": market},
+        description=f"{market}: {about['description']}",
+    )
+    def core_asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return _load(context, market, table)
+
+    return core_asset
+
+
+def _days(context: dg.AssetExecutionContext) -> tuple[dt.date, dt.date]:
+    keys = context.partition_key_range
+    return dt.date.fromisoformat(keys.start), dt.date.fromisoformat(keys.end)
+
+
+def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str]) -> dg.MaterializeResult:
+    from rally_pipeline.errors import RateLimitedError, RetryableFetchError
+    from rally_pipeline.ingest import fetch_all
+
+    run: RunWorkspace = context.resources.workspace
+    workspace = run.workspace
+    start, end = _days(context)
+    finished = last_finished_session(workspace, market)
+    if start > finished:
+        raise dg.Failure(
+            f"{market}: the session of {start} is not over yet; the last one that is over is {finished}.",
+            allow_retries=False,
+        )
+    requests = plan_market(workspace, market, start, end, sources)
+    if not requests:
+        asked = ", ".join(sources) or "any source"
+        raise dg.Failure(
+            f"{market}: nothing of {start} … {end} can be asked of {asked}. Fix: choose other days or other sources.",
+            allow_retries=False,
+        )
+    run.ledger.requests.extend(requests)
+    told = 0
+
+    def progress(request: Any, _: Any) -> None:
+        nonlocal told
+        told += 1
+        run.progress(f"{market}: fetched {told} of {len(requests)} ({request.source} {request.subject})")
+
+    with workspace.upstream() as upstream:
+        records, failures = fetch_all(workspace, requests, upstream, run_id=context.run_id, progress=progress)
+    for failure in failures:
+        context.log.warning(f"{failure.request.source} {failure.request.subject}: {failure.error}")
+    if not records:
+        # A source that says 429 is left alone for the rest of the run.
+        may_help = any(
+            isinstance(failure.error, RetryableFetchError) and not isinstance(failure.error, RateLimitedError)
+            for failure in failures
+        )
+        if not may_help or context.retry_number >= _RETRY.max_retries:
+            run.ledger.failures.extend(failures)
+        raise dg.Failure(
+            f"{market}: none of {len(requests)} requests was answered; first: {failures[0].error}",
+            metadata=evidence.fetch_evidence(records, failures),
+            allow_retries=may_help,
+        )
+    run.ledger.failures.extend(failures)
+    run.ledger.records.extend(records)
+    context.add_asset_metadata(evidence.fetch_evidence(records, failures), partition_key=context.partition_keys[-1])
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(records),
+            "requests": len(requests),
+            "requests_failed": len(failures),
+            "bytes": sum(record.byte_count for record in records),
+            "as_of_day": min(end, finished).isoformat(),
+        }
+    )
+
+
+def _load(context: dg.AssetExecutionContext, market: str, table: sa.Table) -> dg.MaterializeResult:
+    from rally_pipeline.errors import ArchiveDamagedError
+    from rally_pipeline.ingest import load, pending
+    from rally_pipeline.sources.base import Dataset
+
+    run: RunWorkspace = context.resources.workspace
+    workspace = run.workspace
+    start, end = _days(context)
+    symbols = market_symbols(workspace.catalog, market)
+    with workspace.warehouse.read() as connection:
+        if market == "FX":
+            waiting = pending(connection, Dataset.FX)
+        else:
+            waiting = pending(connection, Dataset.PRICE, subjects=symbols)
+    # Nothing waits if only this asset was selected: what was archived for these days is then read again.
+    is_replay = not waiting
+    records = waiting or archived(workspace, market, start, end)
+    outcomes, damaged = [], []
+    for number, record in enumerate(records, start=1):
+        try:
+            outcome = load(workspace, record)
+        except ArchiveDamagedError as error:
+            # The others are loaded all the same; the step then fails, because nobody has decided what to do.
+            damaged.append(str(error))
+            continue
+        outcomes.append(outcome)
+        if not outcome.is_loaded:
+            context.log.warning(f"{record.request.source} {record.request.subject} refused: {outcome.message}")
+        run.progress(f"{market}: loaded {number} of {len(records)} ({record.request.source} {record.request.subject})")
+    run.ledger.outcomes.extend(outcomes)
+    counts = evidence.load_counts(outcomes)
+    details = evidence.load_evidence(outcomes)
+    if damaged:
+        raise dg.Failure(f"{market}: {evidence.names(damaged, 1)}", metadata=details, allow_retries=False)
+    if outcomes and not counts["payloads_loaded"]:
+        raise dg.Failure(
+            f"{market}: all {len(outcomes)} payloads were refused; first: {outcomes[0].message}",
+            metadata=details,
+            allow_retries=False,
+        )
+    with workspace.warehouse.read() as connection:
+        ours = [] if market == "FX" else [table.c.symbol.in_(symbols)]
+        found = evidence.table_evidence(connection, table, *ours)
+        plot = plots.fx_plot(connection, end) if market == "FX" else plots.price_plot(connection, symbols, end)
+    context.add_asset_metadata(
+        {**details, **({"last_year": plot} if plot else {})}, partition_key=context.partition_keys[-1]
+    )
+    return dg.MaterializeResult(metadata={**found, **counts, "is_replay": is_replay})

@@ -1,0 +1,63 @@
+"""All definitions together: assets, jobs, resource, executor.
+
+Belongs here: how they are put together from settings and catalog. Does not belong here: any one of them.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+import sqlalchemy as sa
+
+from rally_pipeline.catalog import load_catalog
+from rally_pipeline.orchestration.ingest_assets import core_key, ingest_assets, raw_key
+from rally_pipeline.orchestration.mart_assets import mart_assets
+from rally_pipeline.orchestration.partitions import INGEST_MARKETS, market_partitions
+from rally_pipeline.orchestration.reference_assets import ops_specs, reference_assets
+from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace, workspace_resource
+from rally_pipeline.settings import Settings
+from rally_pipeline.warehouse.engine import normalise_url
+
+MARTS_JOB = "marts"
+
+
+def ingest_job_name(market: str) -> str:
+    """The job that fetches and loads a market."""
+    return f"ingest_{market.lower()}"
+
+
+def build_definitions(settings: Settings, opened: RunWorkspace | None = None) -> dg.Definitions:
+    """Everything Dagster is shown; with `opened`, runs use what is already open.
+
+    Raises:
+        UsageError: a setting or the catalog is wrong.
+    """
+    database = _database(normalise_url(settings.resolved_warehouse_url))
+    catalog = load_catalog(settings.home)
+    fetched_and_loaded = ingest_assets(catalog, market_partitions(settings), database)
+    derived = mart_assets(INGEST_MARKETS, database)
+    reference = reference_assets(database)
+    facts = [core_key(market) for market in INGEST_MARKETS]
+    jobs = [
+        dg.define_asset_job(
+            ingest_job_name(market),
+            selection=dg.AssetSelection.assets(raw_key(market), core_key(market)),
+            description=f"Fetch {market} for the sessions of the partition and load what came.",
+        )
+        for market in INGEST_MARKETS
+    ]
+    marts = dg.define_asset_job(
+        MARTS_JOB,
+        selection=dg.AssetSelection.assets(*derived, reference),
+        description="Compute what is stale of the resolved facts and of the marts.",
+    )
+    return dg.Definitions(
+        assets=[*fetched_and_loaded, *derived, reference, *ops_specs(facts, database)],
+        jobs=[*jobs, marts],
+        resources={WORKSPACE: workspace_resource(settings, opened)},
+        # Steps are short and the warehouse has one writer: starting a process for each would cost more than it gives.
+        executor=dg.in_process_executor,
+    )
+
+
+def _database(url: sa.URL) -> str:
+    return url.get_backend_name()

@@ -1,0 +1,105 @@
+"""One asset per derived table: the resolved facts and the marts.
+
+Belongs here: their graph, read off the definitions. Does not belong here: the definitions or when a table is stale
+(`marts/`).
+"""
+
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+import sqlalchemy as sa
+from sqlalchemy.sql import visitors
+
+from rally_pipeline.marts import DERIVED, EVERYTHING, Derived, Refreshed, current_inputs, refresh
+from rally_pipeline.orchestration import evidence, plots
+from rally_pipeline.orchestration.declared import declared
+from rally_pipeline.orchestration.ingest_assets import WRITER_POOL, core_key
+from rally_pipeline.orchestration.partitions import weekdays
+from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
+from rally_pipeline.schema import metadata, table_info
+
+
+def source_tables(derived: Derived) -> list[str]:
+    """The declared tables that the definition reads, itself excepted: those of its select, in order of name."""
+    found = {
+        element.name
+        for element in visitors.iterate(derived.select(current_inputs(), EVERYTHING))
+        if isinstance(element, sa.Table) and element.name in metadata.tables
+    }
+    return sorted((found | set(derived.inputs)) - {derived.table.name})
+
+
+def mart_assets(markets: Sequence[str], database: str) -> list[dg.AssetsDefinition]:
+    """The assets of all derived tables; `markets` are those whose core assets exist."""
+    return [_mart_asset(derived, markets, database) for derived in DERIVED]
+
+
+def _deps(tables: Iterable[str], markets: Sequence[str]) -> list[dg.AssetDep]:
+    # A row looks back over all earlier days, and the days of markets and weekdays have different time zones.
+    everything = dg.AllPartitionMapping()
+    deps = []
+    for name in tables:
+        if name == "core_price_daily":
+            keys = [core_key(market) for market in markets if market != "FX"]
+            # Currency pairs are instruments too, but their payloads go to core_fx_daily only.
+            deps += [dg.AssetDep(key, partition_mapping=everything) for key in keys]
+        elif name == "core_fx_daily":
+            deps.append(dg.AssetDep(core_key("FX"), partition_mapping=everything))
+        else:
+            deps.append(dg.AssetDep(dg.AssetKey([name])))
+    return deps
+
+
+def _mart_asset(derived: Derived, markets: Sequence[str], database: str) -> dg.AssetsDefinition:
+    table = derived.table
+    about = declared(table.name)
+
+    @dg.asset(
+        key=dg.AssetKey([table.name]),
+        deps=_deps(source_tables(derived), markets),
+        group_name="marts" if table_info(table).layer == "mart" else "core",
+        kinds={"sql", database},
+        partitions_def=weekdays(),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=WRITER_POOL,
+        required_resource_keys={WORKSPACE},
+        owners=about["owners"],
+        metadata=about["metadata"],
+        description=about["description"],
+    )
+    def mart_asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return _refresh(context, derived)
+
+    return mart_asset
+
+
+def _refresh(context: dg.AssetExecutionContext, derived: Derived) -> dg.MaterializeResult:
+    run: RunWorkspace = context.resources.workspace
+    warehouse = run.workspace.warehouse
+    table = derived.table
+    run.progress(f"computing {table.name}")
+    with warehouse.write() as connection:
+        done = refresh(connection, tables=[table.name])
+    run.ledger.refreshed.extend(done)
+    with warehouse.read() as connection:
+        found = evidence.table_evidence(connection, table)
+        last = _last_day(connection, table)
+        plot = plots.derived_plot(connection, table, derived.subject, last) if last else None
+    if plot is not None:
+        context.add_asset_metadata({"last_year": plot}, partition_key=context.partition_keys[-1])
+    return dg.MaterializeResult(metadata={**found, **_what_was_done(done)})
+
+
+def _what_was_done(done: Sequence[Refreshed]) -> dict[str, dg.MetadataValue]:
+    start = "nothing was stale"
+    if done:
+        start = "all history" if any(part.start is None for part in done) else str(min(p.start for p in done if p.start))
+    return {
+        "rows_computed": dg.MetadataValue.int(sum(part.rows for part in done)),
+        "computed_from": dg.MetadataValue.text(start),
+        "seconds": dg.MetadataValue.float(round(sum(part.seconds for part in done), 3)),
+    }
+
+
+def _last_day(connection: sa.Connection, table: sa.Table):  # noqa: ANN202
+    return connection.scalar(sa.select(sa.func.max(table.c[table_info(table).date_column or ""])))

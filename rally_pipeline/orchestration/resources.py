@@ -1,0 +1,127 @@
+"""The one resource: everything a run works with, opened once per run, and the run's row in ``ops_run``.
+
+Belongs here: opening, and what the assets of one run share. Does not belong here: the work.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import sqlalchemy as sa
+
+from rally_pipeline import __version__
+from rally_pipeline.schema import ops
+from rally_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from rally_pipeline.archive import FetchRecord
+    from rally_pipeline.ingest import FetchFailure, LoadOutcome
+    from rally_pipeline.marts.refresh import Refreshed
+    from rally_pipeline.sources.base import FetchRequest
+    from rally_pipeline.workspace import Workspace
+
+WORKSPACE = "workspace"
+
+
+@dataclass
+class Ledger:
+    """What the assets of a run did, for whoever started it in the same process. Nothing reads it back in a run."""
+
+    requests: list[FetchRequest] = field(default_factory=list)
+    records: list[FetchRecord] = field(default_factory=list)
+    failures: list[FetchFailure] = field(default_factory=list)
+    outcomes: list[LoadOutcome] = field(default_factory=list)
+    refreshed: list[Refreshed] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RunWorkspace:
+    """What an asset gets as ``context.resources.workspace``."""
+
+    workspace: Workspace
+    ledger: Ledger = field(default_factory=Ledger)
+    progress: Callable[[str], None] = lambda _: None
+
+
+def workspace_resource(settings: Settings, opened: RunWorkspace | None = None) -> dg.ResourceDefinition:
+    """The resource for `settings`; with `opened`, one that uses what is already open."""
+
+    def open_for_run(context: dg.InitResourceContext) -> Iterator[RunWorkspace]:
+        if opened is None:
+            from rally_pipeline.workspace import open_workspace
+
+            log = context.log
+            run_workspace = RunWorkspace(open_workspace(settings, tell=(log.info if log else lambda _: None)))
+        else:
+            run_workspace = opened
+        workspace, run = run_workspace.workspace, context.run
+        if run is not None:
+            record_start(workspace, run)
+        try:
+            yield run_workspace
+        finally:
+            if run is not None and context.instance is not None:
+                record_end(workspace, run.run_id, _failures(context.instance, run.run_id))
+            if opened is None:
+                workspace.warehouse.engine.dispose()
+
+    return dg.ResourceDefinition(
+        open_for_run, description="Settings, catalog, calendars, archive and warehouse, opened once per run."
+    )
+
+
+def record_start(workspace: Workspace, run: dg.DagsterRun) -> None:
+    """Writes the run's row as running; a run that is resumed is running again."""
+    keys = [run.tags[name] for name in ("dagster/asset_partition_range_start", "dagster/partition") if name in run.tags]
+    last = run.tags.get("dagster/asset_partition_range_end")
+    span = f" {keys[0]}" + (f"…{last}" if last and last != keys[0] else "") if keys else ""
+    table = ops.ops_run
+    with workspace.warehouse.write() as connection:
+        connection.execute(sa.delete(table).where(table.c.run_id == run.run_id))
+        connection.execute(
+            sa.insert(table).values(
+                run_id=run.run_id,
+                command=f"{run.job_name}{span}",
+                started_at=dt.datetime.now(dt.UTC),
+                finished_at=None,
+                outcome="running",
+                message="",
+                code_version=__version__,
+            )
+        )
+
+
+def record_end(workspace: Workspace, run_id: str, failures: list[str]) -> None:
+    """Writes how the run ended: failed if a step failed."""
+    table = ops.ops_run
+    with workspace.warehouse.write() as connection:
+        connection.execute(
+            sa.update(table)
+            .where(table.c.run_id == run_id)
+            .values(
+                finished_at=dt.datetime.now(dt.UTC),
+                outcome="failed" if failures else "ok",
+                message="; ".join(failures)[:1000].replace("\n", " "),
+            )
+        )
+
+
+def _failures(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    entries: Any = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return [failure_text(entry.dagster_event) for entry in entries if entry.dagster_event is not None]
+
+
+def failure_text(event: dg.DagsterEvent) -> str:
+    """One line about a failed step: what the failure says, or the error's own message."""
+    data = event.step_failure_data
+    user = data.user_failure_data
+    if user is not None and user.description:
+        return f"{event.step_key}: {user.description}"
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return f"{event.step_key}: {error.message.strip() if error else 'failed'}"

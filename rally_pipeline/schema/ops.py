@@ -1,0 +1,92 @@
+"""Declarations of the operational tables: what was loaded, refused or set aside, and what is still to be computed."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from rally_pipeline.schema.declare import InTable, Matches, NoRule, OneOf, Range, UtcDateTime, column, table
+
+OUTCOMES = ("loaded", "refused")
+SEVERITIES = ("error", "quarantine", "warn")
+
+_FETCH = InTable("raw_fetch", "fetch_id")
+_CLOCK = NoRule("the clock's word")
+
+ops_warehouse = table(
+    "ops_warehouse",
+    column("name", sa.String(60), "What is stated.", Matches(r"[a-z0-9_.]+")),
+    column("value", sa.Text(), "Its value.", NoRule("free text")),
+    description="What this warehouse is: profile, hashes of catalog, calendars and derived tables.",
+    grain="statement",
+    key=("name",),
+)
+
+ops_run = table(
+    "ops_run",
+    column("run_id", sa.String(64), "Run.", Matches(r".+")),
+    column("command", sa.Text(), "What was asked for.", NoRule("free text")),
+    column("started_at", UtcDateTime(), "Start.", _CLOCK, unit="UTC"),
+    column("finished_at", UtcDateTime(), "End; NULL = still running, or killed.", _CLOCK, unit="UTC", nullable=True),
+    column("outcome", sa.String(12), "How it ended.", OneOf(("ok", "failed", "running"))),
+    column("message", sa.Text(), "One line about it.", NoRule("free text")),
+    column("code_version", sa.String(60), "Version of this project.", Matches(r".+")),
+    description="Runs of the pipeline, from the command line and from Dagster.",
+    grain="run",
+    key=("run_id",),
+)
+
+ops_load = table(
+    "ops_load",
+    column("fetch_id", sa.String(64), "Fetch that was parsed.", _FETCH),
+    column("loaded_at", UtcDateTime(), "When.", _CLOCK, unit="UTC"),
+    column("outcome", sa.String(12), "loaded, or refused as a whole.", OneOf(OUTCOMES)),
+    column("rule", sa.String(60), "Rule that refused it; empty if loaded.", NoRule("name of a rule")),
+    column("message", sa.Text(), "What was wrong; empty if loaded.", NoRule("free text")),
+    column("rows_parsed", sa.BigInteger(), "Rows the payload gave.", Range(0)),
+    column("rows_new", sa.BigInteger(), "Rows with a key not seen before.", Range(0)),
+    column("rows_changed", sa.BigInteger(), "Rows that closed an older version.", Range(0)),
+    column("rows_same", sa.BigInteger(), "Rows already known as they are.", Range(0)),
+    column("rows_set_aside", sa.BigInteger(), "Rows that went to ops_quarantine.", Range(0)),
+    description="What became of each payload. A fetch without a row here has not been loaded yet.",
+    grain="fetch",
+    key=("fetch_id",),
+)
+
+ops_finding = table(
+    "ops_finding",
+    column("fetch_id", sa.String(64), "Fetch it is about.", _FETCH),
+    column("finding_no", sa.Integer(), "Running number within the fetch.", Range(1)),
+    column("rule", sa.String(60), "Name of the rule.", Matches(r"[a-z0-9_]+")),
+    column("severity", sa.String(12), "What follows from it.", OneOf(SEVERITIES)),
+    column("message", sa.Text(), "What was seen.", NoRule("free text")),
+    column("locator", sa.Text(), "Where in the payload.", NoRule("free text")),
+    column("row_count", sa.BigInteger(), "How many rows it is about.", Range(0)),
+    description="What was noticed while a payload was read and checked.",
+    grain="fetch × finding",
+    key=("fetch_id", "finding_no"),
+)
+
+ops_quarantine = table(
+    "ops_quarantine",
+    column("fetch_id", sa.String(64), "Fetch the row came with.", _FETCH),
+    column("table_name", sa.String(60), "Table it was meant for.", Matches(r"core_[a-z0-9_]+")),
+    column("row_key", sa.Text(), "Its natural key, as text.", NoRule("free text")),
+    column("rule", sa.String(60), "Rule it broke.", Matches(r"[a-z0-9_]+")),
+    column("row_json", sa.Text(), "The row as it was parsed, as JSON.", NoRule("free text")),
+    column("payload_id", sa.String(64), "Payload it stands in.", Matches(r"[0-9a-f]{64}")),
+    column("locator", sa.Text(), "Where in the payload.", NoRule("free text")),
+    column("first_seen_at", UtcDateTime(), "When it was set aside.", _CLOCK, unit="UTC"),
+    description="Rows that were not believed, with the rule they broke. Append-only.",
+    grain="fetch × row × rule",
+    key=("fetch_id", "table_name", "row_key", "rule"),
+)
+
+ops_stale = table(
+    "ops_stale",
+    column("table_name", sa.String(60), "Derived table that is behind.", Matches(r"(core|mart)_[a-z0-9_]+")),
+    column("subject", sa.String(32), "Symbol or currency; '*' = all.", Matches(r".+")),
+    column("from_date", sa.Date(), "First market date to compute again.", NoRule("follows from what changed")),
+    description="What derived tables still have to compute, written with the change itself, so a crash loses nothing.",
+    grain="derived table × subject",
+    key=("table_name", "subject"),
+)

@@ -1,0 +1,171 @@
+"""Which version of the schema a warehouse has, and how it becomes the current one.
+
+Facts, provenance and operations (what cannot be computed again) are migrated by Alembic, one revision per release
+that changes them. Derived and reference tables are made from their declarations: when a declaration changes, the table
+is dropped, made anew and filled again. Belongs here: that decision. Does not belong here: filling (`marts/refresh.py`,
+`reference.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement, SetColumnComment, SetTableComment
+
+from rally_pipeline.errors import ProfileMismatchError, SchemaVersionError
+from rally_pipeline.schema import core, metadata, ops, table_info
+from rally_pipeline.settings import Profile
+from rally_pipeline.warehouse.engine import Warehouse
+
+#: The revision this code reads and writes; a test holds it equal to the newest script in ``migrations/versions``.
+HEAD = "0001"
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def kept_tables() -> list[sa.Table]:
+    """Tables whose rows cannot be computed again, in order of creation: Alembic owns their shape."""
+    derived = set(derived_tables())
+    return [t for t in metadata.sorted_tables if t not in derived]
+
+
+def derived_tables() -> list[sa.Table]:
+    """Tables that can be filled again from the kept ones, the catalog and the calendars."""
+    remade = {*core.REFERENCE, *core.RESOLVED}
+    return [t for t in metadata.sorted_tables if t in remade or table_info(t).layer == "mart"]
+
+
+def current_revision(connection: sa.Connection) -> str | None:
+    """The revision the warehouse is at; ``None`` for an empty one."""
+    inspector = sa.inspect(connection)
+    if not inspector.has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def prepare(
+    warehouse: Warehouse, profile: Profile | None, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Profile, list[str]]:
+    """Makes or upgrades the schema and settles the profile.
+
+    Args:
+        warehouse: the opened warehouse.
+        profile: the profile asked for; ``None`` = what the warehouse was made with, live for a new one.
+        tell: gets one line for every change made to an existing warehouse; nothing is upgraded silently.
+
+    Returns:
+        The warehouse's profile and the names of derived tables that are new and empty.
+
+    Raises:
+        SchemaVersionError: the warehouse is of a newer version, or holds tables that are not this project's.
+        ProfileMismatchError: the warehouse holds data of the other profile.
+    """
+    with warehouse.write() as connection:
+        _migrate(connection, tell)
+        settled = _settle_profile(connection, profile)
+        remade = _remake_derived(connection, tell)
+        _write_comments(connection)
+        return settled, remade
+
+
+def _migrate(connection: sa.Connection, tell: Callable[[str], None]) -> None:
+    revision = current_revision(connection)
+    if revision == HEAD:
+        return
+    if revision is None:
+        present = set(sa.inspect(connection).get_table_names()) & set(metadata.tables)
+        if present:
+            raise SchemaVersionError(
+                f"the warehouse has tables of this project ({', '.join(sorted(present)[:3])} …) but no schema version. "
+                "Fix: point RALLY_WAREHOUSE_URL at an empty database, or restore alembic_version from a backup."
+            )
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise SchemaVersionError(
+            f"the warehouse has schema version {revision}, this code knows up to {HEAD}: it was written by a newer "
+            "rally-pipeline. Fix: upgrade rally-pipeline, or use another warehouse."
+        )
+    if revision is not None:
+        tell(f"upgrading the warehouse from schema version {revision} to {HEAD}")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _settle_profile(connection: sa.Connection, asked: Profile | None) -> Profile:
+    stated = read_statement(connection, "profile")
+    if stated is None:
+        settled = asked or Profile.LIVE
+        write_statement(connection, "profile", settled.value)
+        return settled
+    if asked is not None and asked.value != stated:
+        raise ProfileMismatchError(
+            f"this warehouse holds {stated} data and RALLY_PROFILE is {asked.value}: the two never mix. "
+            f"Fix: set RALLY_PROFILE={stated}, or another RALLY_HOME or RALLY_WAREHOUSE_URL."
+        )
+    return Profile(stated)
+
+
+def _remake_derived(connection: sa.Connection, tell: Callable[[str], None]) -> list[str]:
+    remade = []
+    for table in derived_tables():
+        name = f"shape.{table.name}"
+        shape = _shape(table, connection.dialect)
+        stated = read_statement(connection, name)
+        if stated == shape:
+            continue
+        if stated is not None:
+            tell(f"{table.name} has a new definition: made anew and computed again")
+        table.drop(connection, checkfirst=True)
+        table.create(connection)
+        write_statement(connection, name, shape)
+        remade.append(table.name)
+    return remade
+
+
+def _shape(table: sa.Table, dialect: sa.Dialect) -> str:
+    bare = table.to_metadata(sa.MetaData())  # without comments: a better description is no new shape
+    bare.comment = None
+    for column in bare.columns:
+        column.comment = None
+    parts = [str(CreateTable(bare).compile(dialect=dialect))]
+    parts += sorted(str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _write_comments(connection: sa.Connection) -> None:
+    """Puts the declared descriptions into the database (PostgreSQL), where BI tools show them, if they changed."""
+    if connection.dialect.name != "postgresql":
+        return
+    statements: list[DDLElement] = []
+    for table in metadata.sorted_tables:
+        statements.append(SetTableComment(table))
+        statements.extend(SetColumnComment(column) for column in table.columns)
+    texts = [str(statement.compile(dialect=connection.dialect)) for statement in statements]
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    if read_statement(connection, "comments") == digest:
+        return
+    for statement in statements:
+        connection.execute(statement)
+    write_statement(connection, "comments", digest)
+
+
+def read_statement(connection: sa.Connection, name: str) -> str | None:
+    """What the warehouse says about itself under `name` (table ``ops_warehouse``)."""
+    table = ops.ops_warehouse
+    return connection.execute(sa.select(table.c.value).where(table.c.name == name)).scalar()
+
+
+def write_statement(connection: sa.Connection, name: str, value: str) -> None:
+    """States `value` under `name`, in place of what was stated."""
+    table = ops.ops_warehouse
+    connection.execute(sa.delete(table).where(table.c.name == name))
+    connection.execute(sa.insert(table).values(name=name, value=value))

@@ -1,0 +1,81 @@
+"""Everything one run works with, opened together: settings, catalog, calendars, archive, warehouse.
+
+Belongs here: opening and preparing. Does not belong here: what is done with it (`ingest.py`, `orchestration/`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rally_pipeline.archive import Archive
+from rally_pipeline.catalog import Catalog, load_catalog
+from rally_pipeline.sessions import Calendars
+from rally_pipeline.settings import Profile, Settings
+from rally_pipeline.sources.http import Upstream
+from rally_pipeline.warehouse.engine import Warehouse, open_warehouse
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What a run works with. ``profile`` is the warehouse's own, settled by `open_workspace`."""
+
+    settings: Settings
+    catalog: Catalog
+    calendars: Calendars
+    archive: Archive
+    warehouse: Warehouse
+    profile: Profile
+
+    def today(self) -> dt.date:
+        """The last day about which upstreams can be asked: the demo world has its own."""
+        if self.profile is Profile.DEMO:
+            from rally_pipeline.demo.anchors import WORLD_END
+
+            return WORLD_END
+        return dt.datetime.now(dt.UTC).date()
+
+    @contextlib.contextmanager
+    def upstream(self) -> Iterator[Upstream]:
+        """The door to all upstreams; in the demo profile, to the offline one, which it starts and stops."""
+        settings = self.settings
+        with contextlib.ExitStack() as stack:
+            base = settings.upstream_base
+            if self.profile is Profile.DEMO and base is None:
+                from rally_pipeline.demo.prices import DemoWorld
+                from rally_pipeline.demo.server import DemoUpstream
+
+                world = DemoWorld(self.catalog, self.calendars)
+                base = stack.enter_context(DemoUpstream(world=world)).base_url
+            yield stack.enter_context(
+                Upstream(
+                    base=base,
+                    timeout_seconds=settings.http_timeout_seconds,
+                    max_bytes=int(settings.http_max_mebibytes * 2**20),
+                    attempts=settings.http_attempts,
+                    pace_seconds=settings.http_pace_seconds,
+                )
+            )
+
+
+def open_workspace(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> Workspace:
+    """Opens all of it, makes or upgrades the warehouse, and writes the reference tables if they changed.
+
+    Raises:
+        UsageError: a setting, the catalog or the warehouse's version or profile is wrong.
+    """
+    from rally_pipeline.marts.refresh import mark_all_stale
+    from rally_pipeline.warehouse.reference import sync_reference
+    from rally_pipeline.warehouse.schema_version import prepare
+
+    catalog = load_catalog(settings.home)
+    calendars = Calendars.from_catalog(catalog)
+    warehouse = open_warehouse(settings.resolved_warehouse_url, lock_timeout_seconds=settings.lock_timeout_seconds)
+    profile, remade = prepare(warehouse, settings.profile, tell)
+    with warehouse.write() as connection:
+        changed = sync_reference(connection, catalog, calendars, force=bool(remade))
+        if changed:
+            mark_all_stale(connection)
+    return Workspace(settings, catalog, calendars, Archive(settings.archive_dir), warehouse, profile)

