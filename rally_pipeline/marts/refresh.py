@@ -199,9 +199,11 @@ def _recompute(connection: sa.Connection, derived: Derived, inputs: Inputs, scop
     day = table.c[table_info(table).date_column or ""]
     connection.execute(sa.delete(table).where(scope.has_subject(table.c[derived.subject]), scope.has_day(day)))
     names = [column.name for column in table.columns]
-    rows = connection.execute(sa.insert(table).from_select(names, derived.select(inputs, scope))).rowcount
-    # the SQLite driver does not count for a statement that begins with WITH
-    return rows if rows >= 0 else connection.scalar(sa.select(sa.func.changes())) or 0
+    insert = sa.insert(table).from_select(names, derived.select(inputs, scope))
+    rows = connection.execute(insert, execution_options={"preserve_rowcount": True}).rowcount
+    if rows < 0:  # the SQLite driver does not count for a statement that begins with WITH
+        rows = connection.scalar(sa.select(sa.func.changes())) or 0
+    return rows
 
 
 def _scopes(connection: sa.Connection, derived: Derived, marks: Mapping[str, dt.date]) -> list[Scope]:

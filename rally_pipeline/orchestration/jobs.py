@@ -5,6 +5,8 @@ Belongs here: how they are put together from settings and catalog. Does not belo
 
 from __future__ import annotations
 
+import warnings
+
 import dagster as dg
 import sqlalchemy as sa
 
@@ -31,6 +33,13 @@ def build_definitions(settings: Settings, opened: RunWorkspace | None = None) ->
     Raises:
         UsageError: a setting or the catalog is wrong.
     """
+    with warnings.catch_warnings():
+        # backfill_policy is marked beta; the versions of Dagster that are allowed all have it.
+        warnings.simplefilter("ignore", category=dg.BetaWarning)
+        return _build(settings, opened)
+
+
+def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
     database = _database(normalise_url(settings.resolved_warehouse_url))
     catalog = load_catalog(settings.home)
     fetched_and_loaded = ingest_assets(catalog, market_partitions(settings), database)

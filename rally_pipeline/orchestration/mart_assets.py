@@ -97,7 +97,7 @@ def _what_was_done(done: Sequence[Refreshed]) -> dict[str, dg.MetadataValue]:
     return {
         "rows_computed": dg.MetadataValue.int(sum(part.rows for part in done)),
         "computed_from": dg.MetadataValue.text(start),
-        "seconds": dg.MetadataValue.float(round(sum(part.seconds for part in done), 3)),
+        "seconds": dg.MetadataValue.float(round(float(sum(part.seconds for part in done)), 3)),
     }
 
 

@@ -1,0 +1,57 @@
+"""Dagster's SQLite event log, with the events of many partitions written in one transaction.
+
+A run over a range of partitions records for each of them that it is planned and that it is made. Dagster's own storage
+opens two databases and commits three times for every event (about 10 ms); here a batch costs one commit to each. Everything else, and
+the files themselves, are Dagster's: its own class reads what this one wrote.
+
+Belongs here: that one method. Dagster calls it while ``DAGSTER_EVENT_BATCH_SIZE`` is set (see `instance.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dagster import DagsterEventType, EventLogEntry
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._serdes import ConfigurableClassData
+
+#: The events that come once per partition.
+_BATCHED = (DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+
+
+class BatchSqliteEventLogStorage(SqliteEventLogStorage):
+    """Configured with ``base_dir``, the Dagster home; the files lie where Dagster puts them by default."""
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> BatchSqliteEventLogStorage:
+        """Called by Dagster with what ``dagster.yaml`` says."""
+        return cls(str(Path(config_value["base_dir"]) / "history" / "runs"), inst_data)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Stores the events as `store_event` would one by one, in one transaction per database."""
+        runs = {event.run_id for event in events}
+        if len(runs) != 1 or not all(_is_of_partition(event) for event in events):
+            super().store_event_batch(events)
+            return
+        rows = [self._event_to_row(event) for event in events]
+        with self.run_connection(runs.pop()) as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+        with self.index_transaction() as connection:
+            ids = [
+                connection.execute(SqlEventLogStorageTable.insert().values(**row)).inserted_primary_key[0]
+                for row in rows
+            ]
+            self._store_asset_event_tags(connection, events, ids)
+            # Of each asset only the last one stays in the table of assets.
+            last = {event.get_dagster_event().asset_key: (event, i) for event, i in zip(events, ids, strict=True)}
+            for event, event_id in last.values():
+                self._store_asset_event(connection, event, event_id)
+
+
+def _is_of_partition(event: EventLogEntry) -> bool:
+    return event.is_dagster_event and event.dagster_event_type in _BATCHED

@@ -1,0 +1,327 @@
+"""Running the jobs from the command line: in this process, on the same Dagster instance as the UI.
+
+Belongs here: which jobs over which days, and the report. Does not belong here: what a job does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from rally_pipeline.errors import UsageError
+from rally_pipeline.orchestration.evidence import names
+from rally_pipeline.orchestration.ingest_assets import raw_key
+from rally_pipeline.orchestration.instance import end_dead_runs, open_instance, run_tags
+from rally_pipeline.orchestration.jobs import MARTS_JOB, build_definitions, ingest_job_name
+from rally_pipeline.orchestration.partitions import INGEST_MARKETS
+from rally_pipeline.orchestration.planning import (
+    known_sources,
+    last_finished_session,
+    market_sources,
+    plan_market,
+)
+from rally_pipeline.orchestration.resources import Ledger, RunWorkspace, failure_text
+from rally_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from rally_pipeline.marts.refresh import Refreshed
+    from rally_pipeline.workspace import Workspace
+
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+#: The console belongs to the caller; Dagster keeps every event in its log anyway.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class MarketReport:
+    """What became of one market.
+
+    Attributes:
+        market: the market.
+        start, end: first and last session asked for.
+        sessions: how many.
+        run_id: the Dagster run; empty if there was nothing to run.
+        requests, records: requests made, and those that were answered.
+        failures: one line per request that was not.
+        unserved: instruments that no source gave anything for.
+        loaded: payloads read.
+        refused: one line per payload refused as a whole.
+        rows_new, rows_changed, rows_same, rows_set_aside: rows.
+        error: why the run failed, or why there was nothing to run.
+        ok: whether the run succeeded, nothing was refused and no instrument went without.
+        seconds: how long it took.
+    """
+
+    market: str
+    start: dt.date | None
+    end: dt.date | None
+    sessions: int
+    run_id: str
+    requests: int
+    records: int
+    failures: tuple[str, ...]
+    unserved: tuple[str, ...]
+    loaded: int
+    refused: tuple[str, ...]
+    rows_new: int
+    rows_changed: int
+    rows_same: int
+    rows_set_aside: int
+    error: str
+    ok: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run of the pipeline did.
+
+    Attributes:
+        start, end: the days asked for.
+        markets: one report per market with anything to do.
+        skipped: why a market had nothing to do, one line each.
+        marts: tables computed again, with rows and seconds.
+        marts_run_id: the Dagster run of the marts.
+        marts_error: why it failed; empty if it did not.
+        seconds: how long everything took.
+    """
+
+    start: dt.date
+    end: dt.date
+    markets: tuple[MarketReport, ...]
+    skipped: tuple[str, ...]
+    marts: tuple[Refreshed, ...]
+    marts_run_id: str
+    marts_error: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was asked for came and was computed."""
+        return not self.marts_error and all(market.ok for market in self.markets)
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """All Dagster runs, in order."""
+        return (*(market.run_id for market in self.markets if market.run_id), self.marts_run_id)
+
+    @property
+    def rows_new(self) -> int:
+        """Facts that were not known before."""
+        return sum(market.rows_new for market in self.markets)
+
+    @property
+    def rows_changed(self) -> int:
+        """Facts that were restated."""
+        return sum(market.rows_changed for market in self.markets)
+
+    @property
+    def rows_same(self) -> int:
+        """Facts already known as they are."""
+        return sum(market.rows_same for market in self.markets)
+
+    @property
+    def rows_set_aside(self) -> int:
+        """Rows that were not believed."""
+        return sum(market.rows_set_aside for market in self.markets)
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        found = []
+        for m in self.markets:
+            state = "ok    " if m.ok else "FAILED"
+            found.append(
+                f"{m.market:<3}{state} {m.sessions:>5} sessions  {m.records}/{m.requests} requests answered  "
+                f"rows: {m.rows_new} new, {m.rows_changed} changed, {m.rows_same} same, {m.rows_set_aside} set aside  "
+                f"({m.seconds:.1f} s)"
+            )
+            if m.error:
+                found.append(f"     {m.error}")
+            found += [f"     not answered: {text}" for text in m.failures[:5]]
+            if len(m.failures) > 5:
+                found.append(f"     … and {len(m.failures) - 5} more not answered")
+            found += [f"     refused: {text}" for text in m.refused[:5]]
+            if len(m.refused) > 5:
+                found.append(f"     … and {len(m.refused) - 5} more refused")
+            if m.unserved:
+                found.append(f"     nothing at all for: {names(m.unserved)}")
+        found += [f"     {text}" for text in self.skipped]
+        if self.marts_error:
+            found.append(f"marts FAILED: {self.marts_error}")
+        else:
+            rows = sum(part.rows for part in self.marts)
+            computed = f"{len(self.marts)} tables computed again, {rows} rows" if self.marts else "nothing was stale"
+            found.append(f"marts ok: {computed}")
+        found.append(f"{self.start} … {self.end} in {self.seconds:.1f} s, {'ok' if self.ok else 'with failures'}")
+        return found
+
+
+def run_pipeline(
+    settings: Settings,
+    start: dt.date,
+    end: dt.date,
+    *,
+    sources: tuple[str, ...] | None = None,
+    markets: tuple[str, ...] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> RunReport:
+    """Fetches, loads and computes the days from `start` to `end`, both inclusive.
+
+    Each market is one Dagster run over its own sessions, then the marts are one over the weekdays. A market that fails
+    leaves the others alone. What is fetched is committed payload by payload, so a run that is killed is taken up by the
+    next one.
+
+    Args:
+        settings: of the home to work in.
+        start: first market date.
+        end: last market date; sessions that are not over yet are left out.
+        sources: only these sources; ``None`` = all.
+        markets: only these markets; ``None`` = all.
+        progress: gets a line at every step.
+
+    Raises:
+        UsageError: there is no such market or source, or `start` is after `end`.
+    """
+    from rally_pipeline.workspace import open_workspace
+
+    began = time.monotonic()
+    if start > end:
+        raise UsageError(f"the first day {start} is after the last {end}")
+    unknown = sorted(set(markets or ()) - set(INGEST_MARKETS))
+    if unknown:
+        raise UsageError(f"there is no market {', '.join(unknown)}; the markets are {', '.join(INGEST_MARKETS)}")
+    workspace = open_workspace(settings, tell=progress)
+    chosen = [market for market in INGEST_MARKETS if markets is None or market in markets]
+    _check_sources(workspace, sources)
+    opened = RunWorkspace(workspace, progress=progress)
+    with open_instance(settings) as instance:
+        end_dead_runs(instance)
+        definitions = build_definitions(settings, opened)
+        reports: list[MarketReport] = []
+        skipped: list[str] = []
+        for market in chosen:
+            progress(f"{market}: starting")
+            done = _run_market(definitions, instance, opened, market, start, end, sources)
+            if isinstance(done, str):
+                skipped.append(f"{market}: {done}")
+            else:
+                reports.append(done)
+        ledger = _take(opened.ledger)
+        run_id, error = _execute(definitions, instance, MARTS_JOB, _weekdays(start, min(end, workspace.today())), {})
+        ledger = _take(opened.ledger)
+    workspace.warehouse.engine.dispose()
+    return RunReport(
+        start=start,
+        end=end,
+        markets=tuple(reports),
+        skipped=tuple(skipped),
+        marts=tuple(ledger.refreshed),
+        marts_run_id=run_id,
+        marts_error=error,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _check_sources(workspace: Workspace, sources: Sequence[str] | None) -> None:
+    known = known_sources(workspace.catalog, INGEST_MARKETS)
+    unknown = sorted(set(sources or ()) - set(known))
+    if unknown:
+        raise UsageError(f"there is no source {', '.join(unknown)}; the sources are {', '.join(known)}")
+
+
+def _run_market(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    opened: RunWorkspace,
+    market: str,
+    start: dt.date,
+    end: dt.date,
+    sources: Sequence[str] | None,
+) -> MarketReport | str:
+    """Runs a market, or says why there is nothing to run."""
+    began = time.monotonic()
+    workspace = opened.workspace
+    asked = [name for name in market_sources(workspace.catalog, market) if sources is None or name in sources]
+    if not asked:
+        return "has none of the sources asked for"
+    last = min(end, last_finished_session(workspace, market))
+    days = workspace.calendars.known_sessions(market, start, last)
+    if not days:
+        return f"no finished session in {start} … {end}"
+    if not plan_market(workspace, market, days[0], days[-1], asked):
+        return f"nothing of {days[0]} … {days[-1]} can be asked of {', '.join(asked)}"
+    config = {} if sources is None else {raw_key(market).to_python_identifier(): {"config": {"sources": asked}}}
+    run_id, error = _execute(definitions, instance, ingest_job_name(market), (days[0], days[-1]), config)
+    ledger = _take(opened.ledger)
+    served = {record.request.subject for record in ledger.records}
+    unserved = tuple(dict.fromkeys(r.subject for r in ledger.requests if r.subject not in served))
+    refused = tuple(
+        f"{outcome.record.request.source} {outcome.record.request.subject}: {outcome.message}"
+        for outcome in ledger.outcomes
+        if not outcome.is_loaded
+    )
+    return MarketReport(
+        market=market,
+        start=days[0],
+        end=days[-1],
+        sessions=len(days),
+        run_id=run_id,
+        requests=len(dict.fromkeys(id(request) for request in ledger.requests)),
+        records=len(ledger.records),
+        failures=tuple(f"{f.request.source} {f.request.subject}: {f.error}" for f in ledger.failures),
+        unserved=unserved,
+        loaded=sum(outcome.is_loaded for outcome in ledger.outcomes),
+        refused=refused,
+        rows_new=sum(outcome.merged.new for outcome in ledger.outcomes),
+        rows_changed=sum(outcome.merged.changed for outcome in ledger.outcomes),
+        rows_same=sum(outcome.merged.same for outcome in ledger.outcomes),
+        rows_set_aside=sum(outcome.rows_set_aside for outcome in ledger.outcomes),
+        error=error,
+        ok=not (error or refused or unserved),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _execute(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    days: tuple[dt.date, dt.date],
+    ops: dict[str, Any],
+) -> tuple[str, str]:
+    """Runs a job over a range of partitions; returns the run's id and, if it failed, why."""
+    tags = {_RANGE_START: days[0].isoformat(), _RANGE_END: days[1].isoformat(), **run_tags()}
+    result = definitions.resolve_job_def(job).execute_in_process(
+        run_config={**_QUIET, "ops": ops}, instance=instance, tags=tags, raise_on_error=False
+    )
+    if result.success:
+        return result.run_id, ""
+    failed = [event for event in result.all_events if event.is_step_failure]
+    return result.run_id, "; ".join(failure_text(event) for event in failed) or "the run failed before its first step"
+
+
+def _take(ledger: Ledger) -> Ledger:
+    """What stands in the ledger, which is empty afterwards."""
+    taken = Ledger(
+        list(ledger.requests),
+        list(ledger.records),
+        list(ledger.failures),
+        list(ledger.outcomes),
+        list(ledger.refreshed),
+    )
+    for entries in (ledger.requests, ledger.records, ledger.failures, ledger.outcomes, ledger.refreshed):
+        entries.clear()
+    return taken
+
+
+def _weekdays(start: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:
+    """First and last weekday of the days from `start` to `end`; if there is none, the weekday before."""
+    last = max(start, end)
+    last -= dt.timedelta(days=max(0, last.weekday() - 4))
+    first = start + dt.timedelta(days=(7 - start.weekday()) % 7 if start.weekday() > 4 else 0)
+    return min(first, last), last
