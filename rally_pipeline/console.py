@@ -57,11 +57,15 @@ def parse_instant(text: str, *, end_of_day: bool) -> dt.datetime:
         value = dt.datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{text!r} is not a time. Fix: write 2025-02-14 or 2025-02-14T16:30+08:00.") from None
+    is_date = len(text) <= 10
+    if is_date and end_of_day:
+        value = value.replace(hour=23, minute=59, second=59, microsecond=999_999)
     if value.tzinfo is None:
-        value = value.replace(tzinfo=dt.UTC)
-    value = value.astimezone(dt.UTC)
-    is_date = len(text.strip()) <= 10
-    return value + dt.timedelta(days=1, microseconds=-1) if is_date and end_of_day else value
+        return value.replace(tzinfo=dt.UTC)
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise UsageError(f"{text!r} is not a year between 1 and 9999 in UTC.") from None
 
 
 def plain(value: Any) -> Any:

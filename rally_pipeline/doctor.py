@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
@@ -26,6 +28,8 @@ _PACKAGES = ("dagster", "pandas", "SQLAlchemy", "great_expectations", "yfinance"
 #: A calendar that ends sooner than this deserves a word.
 _HORIZON_WARNING = dt.timedelta(days=60)
 _LOW_DISK_BYTES = 2**30
+#: User and password of a proxy or mirror.
+_CREDENTIALS = re.compile(r"//[^/@]*@")
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ def _settings(settings: Settings) -> Iterator[Examined]:
         value = getattr(settings, name)
         if name == "warehouse_url":
             continue  # shown with its password hidden, below
-        yield Examined("info", f"RALLY_{name.upper()}", "unset" if value is None else str(value))
+        text = "unset" if value is None else str(value)
+        yield Examined("info", f"RALLY_{name.upper()}", _CREDENTIALS.sub("//***@", text))
 
 
 def _versions(_settings: Settings) -> Iterator[Examined]:
@@ -95,17 +100,22 @@ def _catalog_and_calendars(settings: Settings) -> Iterator[Examined]:
 
 
 def _warehouse(settings: Settings) -> Iterator[Examined]:
-    from rally_pipeline.warehouse.engine import open_warehouse
-    from rally_pipeline.warehouse.schema_version import HEAD, current_revision, read_statement
+    from rally_pipeline.warehouse.engine import normalise_url, open_warehouse
+    from rally_pipeline.warehouse.schema_version import HEAD, current_revision, read_statement, refusal
 
     url = settings.resolved_warehouse_url
-    if settings.warehouse_url is None and not (settings.home / "warehouse.sqlite").exists():
-        yield Examined("info", "warehouse", f"{url}: not made yet; the first run or import makes it")
+    parsed = normalise_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).exists():
+        # Opening it would make it.
+        yield Examined("info", "warehouse", f"{parsed.database}: not made yet; the first run or import makes it")
         return
     warehouse = open_warehouse(url, lock_timeout_seconds=settings.lock_timeout_seconds)
     with warehouse.read() as connection:
         yield Examined("ok", "warehouse", f"{warehouse.display_url} ({warehouse.dialect})")
         revision = current_revision(connection)
+        if reason := refusal(connection, revision):
+            yield Examined("fail", "schema version", reason)
+            return
         if revision is None:
             yield Examined("info", "schema version", "empty; the first run or import makes it")
             return

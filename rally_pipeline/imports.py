@@ -138,7 +138,12 @@ def import_files(
     """Loads files one after the other, each in a transaction of its own, then computes what became stale.
 
     A file that is refused leaves the others alone; it stays in the archive unless it is empty or too large.
+
+    Raises:
+        UsageError: `known_at` lies in the future: what comes until then would count as late.
     """
+    if known_at is not None and known_at > dt.datetime.now(dt.UTC):
+        raise UsageError(f"--known-at {known_at:%Y-%m-%dT%H:%M:%SZ} is in the future. Fix: give a time that has passed.")
     outcomes = []
     for number, path in enumerate(paths, start=1):
         progress(f"{number} of {len(paths)}: {path.name}")

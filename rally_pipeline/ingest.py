@@ -23,11 +23,12 @@ from rally_pipeline.archive import FetchRecord
 from rally_pipeline.catalog.model import Market
 from rally_pipeline.errors import FetchError, PayloadError
 from rally_pipeline.marts.refresh import mark_stale
-from rally_pipeline.quality.acceptance import accept
+from rally_pipeline.quality.acceptance import Accepted, accept
 from rally_pipeline.schema import core, ops, raw
+from rally_pipeline.sources import price_files
 from rally_pipeline.sources.base import Dataset, FetchRequest, Finding, Payload
 from rally_pipeline.sources.http import Upstream
-from rally_pipeline.warehouse.merge import MergeResult, coalesce, merge
+from rally_pipeline.warehouse.merge import Delivery, MergeResult, is_untouched, merge, merge_late
 from rally_pipeline.workspace import Workspace
 
 
@@ -239,88 +240,144 @@ def _record_of(row: Any) -> FetchRecord:
 def load(workspace: Workspace, record: FetchRecord) -> LoadOutcome:
     """Parses an archived payload and merges it, with what was noticed, in one transaction.
 
-    A payload that is refused leaves a row in ``ops_load`` saying why, and nothing in core.
+    A payload that is refused leaves a row in ``ops_load`` saying why, and nothing in core. Loading the same again
+    changes nothing, unless it is read otherwise than before.
 
     Raises:
         ArchiveDamagedError: the archived bytes are not those that were stored; nothing is parsed.
     """
-    payload = workspace.archive.payload(record)
-    request = record.request
     try:
-        parsed = source_module(request.parser).parse(payload, workspace.catalog)
-        accepted = accept(request.dataset, parsed.frame, workspace.catalog, workspace.calendars, record.known_at)
-    except PayloadError as error:
-        refused = LoadOutcome(record, "refused", error.rule, str(error))
+        findings, parsed_rows, accepted = _read(workspace, record)
         with workspace.warehouse.write() as connection:
-            _write_load(connection, refused)
-        return refused
-    with workspace.warehouse.write() as connection:
-        merged = _merge(workspace, connection, record, accepted.rows)
-        outcome = LoadOutcome(
-            record,
-            "loaded",
-            rows_parsed=len(parsed.frame),
-            rows_set_aside=len(accepted.set_aside),
-            merged=merged,
-            findings=parsed.findings,
-        )
-        _write_quarantine(connection, record, accepted.set_aside)
-        _write_load(connection, outcome)
-        if merged.first_changed:
-            mark_stale(connection, {TARGETS[request.dataset].table.name: merged.first_changed})
+            merged = _merge(workspace, connection, record, accepted.rows)
+            outcome = LoadOutcome(
+                record,
+                "loaded",
+                rows_parsed=parsed_rows,
+                rows_set_aside=len(accepted.set_aside),
+                merged=merged,
+                findings=findings,
+            )
+            _write_quarantine(connection, record, accepted.set_aside)
+            _write_load(connection, outcome)
+            if merged.first_changed:
+                mark_stale(connection, {TARGETS[record.request.dataset].table.name: merged.first_changed})
+    except PayloadError as error:
+        outcome = LoadOutcome(record, "refused", error.rule, str(error))
+        with workspace.warehouse.write() as connection:
+            # What was loaded once stays loaded: its rows are in core, and later merges count on them.
+            if not _was_loaded(connection, record):
+                _write_load(connection, outcome)
     return outcome
 
 
+def _read(workspace: Workspace, record: FetchRecord) -> tuple[tuple[Finding, ...], int, Accepted]:
+    """What an archived payload says: findings, how many rows, and which of them may enter.
+
+    Raises:
+        ArchiveDamagedError, PayloadError: it cannot be read, or may not be believed.
+    """
+    payload = workspace.archive.payload(record)
+    request = record.request
+    parsed = source_module(request.parser).parse(payload, workspace.catalog)
+    accepted = accept(request.dataset, parsed.frame, workspace.catalog, workspace.calendars, record.known_at)
+    return parsed.findings, len(parsed.frame), accepted
+
+
 def _merge(workspace: Workspace, connection: sa.Connection, record: FetchRecord, rows: pd.DataFrame) -> MergeResult:
-    result = _merge_once(connection, record, rows)
-    if not result.is_late:
-        return result
-    # Versions later than this delivery exist. Later deliveries that only confirmed them left no trace in the table,
-    # so they are read again, in order, from the archive.
+    if rows.empty:
+        return MergeResult()
     target = TARGETS[record.request.dataset]
-    subjects = _subjects(target, rows)
+    subjects = rows[target.subject_column].unique().tolist()
+    constants = {"source": record.request.source}
+    frame = _core_frame(record, rows)
+    if is_untouched(connection, target.table, subjects, target.subject_column, constants):
+        is_latest, others = True, []
+    else:
+        others = _deliveries_since(workspace, connection, record, subjects)
+        is_latest = not others and not _was_loaded(connection, record)
+    if is_latest:
+        return merge(
+            connection,
+            target.table,
+            frame,
+            subject_column=target.subject_column,
+            known_at=record.known_at,
+            payload_id=record.payload_id,
+            constants=constants,
+        )
+    return merge_late(
+        connection,
+        target.table,
+        Delivery(record.known_at, record.payload_id, frame),
+        others,
+        subject_column=target.subject_column,
+        constants=constants,
+    )
+
+
+def _was_loaded(connection: sa.Connection, record: FetchRecord) -> bool:
+    found = sa.select(sa.literal(1)).where(
+        ops.ops_load.c.fetch_id == record.fetch_id, ops.ops_load.c.outcome == "loaded"
+    )
+    return connection.execute(found).first() is not None
+
+
+def _deliveries_since(
+    workspace: Workspace, connection: sa.Connection, record: FetchRecord, subjects: Sequence[str]
+) -> list[Delivery]:
+    """What else was loaded about these subjects from this source and is known since the same time or a later one.
+
+    Deliveries that only confirmed what was known left no trace in core, so they are read again from the archive.
+
+    Raises:
+        PayloadError: one of them can no longer be read, so nobody could say what was believed after this delivery.
+    """
     table = raw.raw_fetch
-    later = _records(
+    is_loaded = sa.exists(
+        sa.select(sa.literal(1)).where(ops.ops_load.c.fetch_id == table.c.fetch_id, ops.ops_load.c.outcome == "loaded")
+    )
+    found = _records(
         connection,
         table.c.dataset == record.request.dataset.value,
         table.c.source == record.request.source,
-        table.c.known_at > record.known_at,
-        sa.exists(
-            sa.select(sa.literal(1)).where(ops.ops_load.c.fetch_id == table.c.fetch_id, ops.ops_load.c.outcome == "loaded")
-        ),
+        table.c.known_at >= record.known_at,
+        table.c.fetch_id != record.fetch_id,
+        is_loaded,
         None,
         None,
     )
-    for other in later:
-        parsed = source_module(other.request.parser).parse(workspace.archive.payload(other), workspace.catalog)
-        accepted = accept(
-            other.request.dataset, parsed.frame, workspace.catalog, workspace.calendars, other.known_at
-        ).rows
-        wanted = accepted[accepted[target.subject_column].isin(subjects)]
-        if not wanted.empty:
-            _merge_once(connection, other, wanted)
-    coalesce(connection, target.table, target.subject_column, subjects)
-    return result
+    deliveries = []
+    for other in found:
+        if not _may_be_about(workspace, other.request, subjects):
+            continue
+        try:
+            rows = _read(workspace, other)[2].rows
+        except PayloadError as error:
+            raise PayloadError(
+                rule="history_readable",
+                message=f"payload {other.payload_id} of {other.request.subject}, known since "
+                f"{other.known_at:%Y-%m-%d %H:%M} UTC and loaded before, can no longer be read: {error}",
+                fix="restore the catalog entry it was read with, then import again",
+            ) from error
+        deliveries.append(Delivery(other.known_at, other.payload_id, _core_frame(other, rows)))
+    return deliveries
 
 
-def _subjects(target: Target, rows: pd.DataFrame) -> list[str]:
-    return [str(subject) for subject in rows[target.subject_column].unique()]
+def _may_be_about(workspace: Workspace, request: FetchRequest, subjects: Sequence[str]) -> bool:
+    """Whether a payload may hold rows of the subjects; only a file that says so itself must be opened to know."""
+    says_so_itself = request.parser == price_files.SOURCE and "symbol" not in request.params
+    if request.dataset is not Dataset.PRICE or says_so_itself:
+        return True
+    return workspace.catalog.resolve_symbol(request.subject) in subjects
 
 
-def _merge_once(connection: sa.Connection, record: FetchRecord, rows: pd.DataFrame) -> MergeResult:
-    target = TARGETS[record.request.dataset]
-    frame = rows.rename(columns=target.renames)
+def _core_frame(record: FetchRecord, rows: pd.DataFrame) -> pd.DataFrame:
+    """Accepted rows in the columns of the core table."""
+    frame = rows.rename(columns=TARGETS[record.request.dataset].renames)
     if record.request.dataset is Dataset.PRICE:
         frame = frame.assign(is_flat_bar=_is_flat_bar(rows), split_ratio=rows["split_ratio"].where(rows["split_ratio"] > 0))
-    return merge(
-        connection,
-        target.table,
-        frame,
-        subject_column=target.subject_column,
-        known_at=record.known_at,
-        payload_id=record.payload_id,
-        constants={"source": record.request.source},
-    )
+    return frame
 
 
 def _is_flat_bar(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -41,13 +41,12 @@ def version(**values: Any) -> Row:
 
 
 def price_row(symbol: str, day: dt.date, source: str, close: float | None, currency: str, **more: Any) -> Row:
-    row = {
-        name: None
-        for name in (
+    row = dict.fromkeys(
+        (
             *("open", "high", "low", "close", "adj_open", "adj_high", "adj_low", "adj_close"),
             *("volume_shares", "turnover", "dividend", "split_ratio"),
         )
-    }
+    )
     row |= {"symbol": symbol, "session_date": day, "source": source, "close": close, "currency": currency}
     return version(**{**row, "is_flat_bar": False, **more})
 
@@ -253,9 +252,7 @@ def _performance(world: World, prices: list[Row], fx: Mapping[tuple[str, dt.date
                     "base_close": base and base["close"],
                     "ytd_return_pct": _pct(close, base and base["close"]),
                     "mtd_return_pct": _pct(close, month and month["close"]),
-                    **{
-                        f"return_{n}d_pct": _pct(close, rows[at - n]["close"] if at >= n else None) for n in (1, 5, 20)
-                    },
+                    **{f"return_{n}d_pct": _pct(close, rows[at - n]["close"] if at >= n else None) for n in (1, 5, 20)},
                     "return_1y_pct": _pct(close, year and year["close"]),
                     "usd_ytd_return_pct": _pct(now, then) if now is not None else None,
                     "leaderboard": instrument["leaderboard"],
@@ -393,9 +390,8 @@ def _volume(world: World, prices: list[Row]) -> tuple[list[Row], list[Row]]:
                     "turnover_estimate": None if None in estimates else float(sum(estimates)),
                     "sessions": len(of_month),
                     "last_session_date": last,
-                    "is_partial": max(
-                        d for d in calendar[catalog[symbol]["market"]] if d.replace(day=1) == month
-                    ) > last,
+                    "is_partial": max(d for d in calendar[catalog[symbol]["market"]] if d.replace(day=1) == month)
+                    > last,
                     "is_record_volume": None if volume is None else total > volume,
                     **compared,
                     "ratio_to_previous_record": total / volume if volume else None,

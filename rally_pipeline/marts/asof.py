@@ -32,9 +32,7 @@ def derived_as_of(connection: sa.Connection, name: str, at: dt.datetime) -> sa.T
     """
     by_name = {derived.table.name: derived for derived in DERIVED}
     wanted = by_name[name]
-    inputs = current_inputs().replace(
-        prices_raw=as_of(core.core_price_daily, at), fx_raw=as_of(core.core_fx_daily, at)
-    )
+    inputs = current_inputs().replace(prices_raw=as_of(core.core_price_daily, at), fx_raw=as_of(core.core_fx_daily, at))
     needed = _needed(wanted, by_name)
     for derived in DERIVED:
         if derived.table.name not in needed:

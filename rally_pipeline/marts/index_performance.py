@@ -30,14 +30,15 @@ _LAG_DAYS = 60
 
 def bars(inputs: Inputs, scope: Scope, back: int, *, together: bool = False) -> tuple[Any, ...]:
     """Aliases of price, instrument and session, their join, and the conditions of all price marts: a close, no
-    currency pair, in the scope or up to ``back`` days before it. With ``together``, leaderboard co-members too."""
+    currency pair, in the scope or up to ``back`` days before it. With ``together``, leaderboard co-members too.
+    """
     price, instrument, session = (
         inputs.prices.alias("price"),
         inputs.instruments.alias("instrument"),
         inputs.sessions.alias("session"),
     )
     if together and scope.subjects is not None:
-        subject = instrument.c.symbol.in_(co_members(inputs, scope))
+        subject: Any = instrument.c.symbol.in_(co_members(inputs, scope))
     else:
         subject = scope.has_subject(instrument.c.symbol)
     joined = price.join(instrument, instrument.c.symbol == price.c.symbol).join(
@@ -115,11 +116,12 @@ def _close_before(inputs: Inputs, bar: sa.FromClause, sessions: int) -> Any:
 
 def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     """``mart_index_performance_daily``. The base of a return is the last bar with a close on or before the day the
-    calendar names, at most 7 calendar days older; without one the return is NULL."""
+    calendar names, at most 7 calendar days older; without one the return is NULL.
+    """
     price, instrument, session, joined, where = bars(inputs, scope, LAST_SESSION_DAYS + _LAG_DAYS, together=True)
 
     def lag(sessions: int) -> Any:
-        window = sa.func.lag(price.c.close, sessions)
+        window: Any = sa.func.lag(price.c.close, sessions, type_=sa.Double())
         return window.over(partition_by=price.c.symbol, order_by=price.c.session_date).label(f"close_{sessions}")
 
     bar = (
@@ -154,7 +156,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     then, on_then, units_then = _units_per_usd(inputs, returns.c.currency, returns.c.base_date, "rate_then")
 
     def since(sessions: int) -> Any:
-        close = returns.c[f"close_{sessions}"]
+        close: Any = returns.c[f"close_{sessions}"]
         if scope.start is not None:
             close = sa.func.coalesce(close, _close_before(inputs, returns, sessions))
         return pct(returns.c.close, close)

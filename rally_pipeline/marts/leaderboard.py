@@ -79,7 +79,7 @@ def ranking(inputs: Inputs, returns: sa.FromClause, scope: Scope) -> sa.Select[A
         )
         .subquery("counted")
     )
-    same = {
+    same: dict[str, Any] = {
         "partition_by": (counted.c.leaderboard, counted.c.symbol, counted.c.session_count),
         "order_by": counted.c.as_of_date,
     }
@@ -87,10 +87,13 @@ def ranking(inputs: Inputs, returns: sa.FromClause, scope: Scope) -> sa.Select[A
         counted.c.leaderboard,
         counted.c.as_of_date,
         counted.c.symbol,
-        *(sa.func.first_value(counted.c[name]).over(**same).label(name) for name in carried),
+        *(
+            sa.func.first_value(counted.c[name], type_=counted.c[name].type).over(**same).label(name)
+            for name in carried
+        ),
     ).subquery("last_session")
     is_ranked = last.c.ytd_return_pct.is_not(None)
-    place = sa.func.row_number().over(
+    place = sa.func.row_number(type_=sa.Integer()).over(
         partition_by=(last.c.leaderboard, last.c.as_of_date, sa.case((is_ranked, 1), else_=0)),
         order_by=(last.c.ytd_return_pct.desc(), by_code_point(instrument.c.name), by_code_point(last.c.symbol)),
     )
@@ -109,9 +112,7 @@ def ranking(inputs: Inputs, returns: sa.FromClause, scope: Scope) -> sa.Select[A
             sa.case((is_ranked, place)).label("ytd_rank"),
             count.label("ytd_rank_of"),
         )
-        .select_from(
-            last.join(instrument, instrument.c.symbol == last.c.symbol)
-        )
+        .select_from(last.join(instrument, instrument.c.symbol == last.c.symbol))
         .where(
             scope.has_day(last.c.as_of_date),
             days_between(last.c.as_of_date, last.c.session_date) <= LAST_SESSION_DAYS,
@@ -132,12 +133,8 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         returns = returns.where(performance.c.symbol.in_(co_members(inputs, scope)))
     ranked = ranking(inputs, returns.cte("ytd_return"), scope).subquery("ranked")
     return sa.select(
-        *output(
-            mart.mart_leaderboard_daily, {c.name: ranked.c[c.name] for c in mart.mart_leaderboard_daily.columns}
-        )
+        *output(mart.mart_leaderboard_daily, {c.name: ranked.c[c.name] for c in mart.mart_leaderboard_daily.columns})
     ).where(scope.has_subject(ranked.c.symbol))
 
 
-LEADERBOARD = Derived(
-    mart.mart_leaderboard_daily, inputs=("mart_index_performance_daily",), select=select, widen=widen
-)
+LEADERBOARD = Derived(mart.mart_leaderboard_daily, inputs=("mart_index_performance_daily",), select=select, widen=widen)

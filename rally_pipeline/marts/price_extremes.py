@@ -5,7 +5,8 @@ Belongs here: extremes over moving windows, and since when a level was last seen
 A moving maximum costs PostgreSQL the whole window for every row, which over three years of sessions is minutes for a
 few million rows. Here the days are cut into blocks as long as the window. A window then touches at most two blocks:
 its part in the own block is a running maximum from the block's first day, its part in the block before is a running
-maximum from the block's last day backwards, taken at the first row of the window. All of these are linear.
+maximum from the block's last day backwards, taken at the first row of the window. All of these are linear. The window
+of 60 sessions is short enough to be asked for directly.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ class _Window:
 _WINDOWS = (
     _Window("52w", "day_no", _52_WEEKS),
     _Window("3y", "month_day_no", _36_MONTHS),
-    _Window("60", "row_no", _TROUGH_SESSIONS - 1),
 )
 _SIDES = ("high", "low")
 
@@ -68,7 +68,15 @@ def _better(side: str, one: sa.ColumnElement[Any], other: sa.ColumnElement[Any])
 def _numbered(inputs: Inputs, scope: Scope) -> sa.Subquery:
     """Bars with a close, from three years before the scope's start on, numbered within their symbol."""
     price, _instrument, session, joined, where = bars(inputs, scope, _BACK_DAYS)
-    in_order = {"partition_by": price.c.symbol, "order_by": price.c.session_date}
+    in_order: dict[str, Any] = {"partition_by": price.c.symbol, "order_by": price.c.session_date}
+    last_60 = {**in_order, "rows": (1 - _TROUGH_SESSIONS, 0)}
+    of_all: list[sa.ColumnElement[Any]] = []
+    if scope.start is None:
+        # what only the whole of history can say
+        of_all = [sa.func.min(price.c.session_date).over(**in_order, rows=(None, 0)).label("first_date")]
+        of_all += [
+            _best(side)(price.c.close).over(**in_order, rows=(None, -1)).label(f"{side}_ever") for side in _SIDES
+        ]
     return (
         sa.select(
             price.c.symbol,
@@ -77,10 +85,11 @@ def _numbered(inputs: Inputs, scope: Scope) -> sa.Subquery:
             session.c.day_no,
             session.c.month_day_no,
             session.c.window_3y_start,
-            sa.func.row_number().over(**in_order).label("row_no"),
-            sa.func.lag(price.c.close).over(**in_order).label("close_before"),
-            sa.func.lag(price.c.session_date).over(**in_order).label("date_before"),
-            sa.func.min(price.c.session_date).over(partition_by=price.c.symbol).label("first_date"),
+            sa.func.row_number(type_=sa.Integer()).over(**in_order).label("row_no"),
+            sa.func.lag(price.c.close, type_=sa.Double()).over(**in_order).label("close_before"),
+            sa.func.lag(price.c.session_date, type_=sa.Date()).over(**in_order).label("date_before"),
+            *(_best(side)(price.c.close).over(**last_60).label(f"{side}_60") for side in _SIDES),
+            *of_all,
         )
         .select_from(joined)
         .where(*where)
@@ -111,66 +120,32 @@ def _running(inputs: Inputs, scope: Scope) -> sa.Subquery:
             back = {"partition_by": block, "order_by": bar.c.session_date.desc()}
             columns.append(best.over(**onward, rows=(None, -1)).label(f"{side}_head_{window.name}"))
             columns.append(best.over(**back, rows=(None, 0)).label(f"{side}_tail_{window.name}"))
-            if window.name == "60":
-                columns.append(best.over(**back, rows=(None, -1)).label(f"{side}_after_60"))
-    for side in _SIDES:
-        columns.append(
-            _best(side)(bar.c.close)
-            .over(partition_by=bar.c.symbol, order_by=bar.c.session_date, rows=(None, -1))
-            .label(f"{side}_ever")
-        )
     return sa.select(*bar.c, *columns).subquery("running")
 
 
-def _dated(inputs: Inputs, scope: Scope) -> sa.Subquery:
-    """Running bars with the day on which the 60-session best was last reached, in the own block so far and from the
-    row to its block's end; and the first row of the two long windows."""
+def _reaching(inputs: Inputs, scope: Scope) -> sa.Subquery:
+    """Running bars with the block and the tail of the first row of each window."""
     bar = _running(inputs, scope)
-    block = (bar.c.symbol, bar.c.block_60)
     columns: list[sa.ColumnElement[Any]] = []
-    for side in _SIDES:
-        head, after = bar.c[f"{side}_head_60"], bar.c[f"{side}_after_60"]
-        # forwards a tie moves the day, so that the latest one stands; backwards the latest one is met first
-        reaches = sa.or_(head.is_(None), sa.not_(_beats(side, head, bar.c.close)))
-        surpasses = sa.or_(after.is_(None), _beats(side, bar.c.close, after))
-        columns += [
-            sa.func.max(sa.case((reaches, bar.c.session_date)))
-            .over(partition_by=block, order_by=bar.c.session_date, rows=(None, 0))
-            .label(f"{side}_head_date"),
-            sa.func.min(sa.case((surpasses, bar.c.session_date)))
-            .over(partition_by=block, order_by=bar.c.session_date.desc(), rows=(None, 0))
-            .label(f"{side}_tail_date"),
-        ]
-    for window in _WINDOWS[:2]:
-        reach = {
+    for window in _WINDOWS:
+        reach: dict[str, Any] = {
             "partition_by": bar.c.symbol,
             "order_by": bar.c[window.position],
             "range_": (-window.length, 0),
         }
         for name in (window.block, *(f"{side}_tail_{window.name}" for side in _SIDES)):
-            columns.append(sa.func.first_value(bar.c[name]).over(**reach).label(f"first_{name}"))
-    return sa.select(*bar.c, *columns).subquery("dated")
+            first = sa.func.first_value(bar.c[name], type_=bar.c[name].type)
+            columns.append(first.over(**reach).label(f"first_{name}"))
+    return sa.select(*bar.c, *columns).subquery("reaching")
 
 
-def _combined(inputs: Inputs, scope: Scope) -> sa.Subquery:
-    """Dated bars with the first row of the 60 sessions too."""
-    bar = _dated(inputs, scope)
-    reach = {
-        "partition_by": bar.c.symbol,
-        "order_by": bar.c.session_date,
-        "rows": (1 - _TROUGH_SESSIONS, 0),
-    }
-    names = ["block_60", *(f"{side}_tail_60" for side in _SIDES), *(f"{side}_tail_date" for side in _SIDES)]
-    first = (sa.func.first_value(bar.c[name]).over(**reach).label(f"first_{name}") for name in names)
-    return sa.select(*bar.c, *first).subquery("combined")
-
-
-def _of_last_60(inputs: Inputs, bar: sa.FromClause, side: str, column: str) -> Any:
+def _best_of_last_60(inputs: Inputs, bar: sa.FromClause, side: str) -> Any:
     """What the moving window says, asked of the table for a single row: for one whose last 60 sessions began before
-    the rows that were read."""
-    earlier = inputs.prices.alias(f"{side}_{column}_before")
+    the rows that were read.
+    """
+    earlier = inputs.prices.alias(f"{side}_60_before")
     last = (
-        sa.select(earlier.c.session_date, earlier.c.close)
+        sa.select(earlier.c.close)
         .where(
             earlier.c.symbol == bar.c.symbol,
             earlier.c.session_date <= bar.c.session_date,
@@ -179,12 +154,22 @@ def _of_last_60(inputs: Inputs, bar: sa.FromClause, side: str, column: str) -> A
         .order_by(earlier.c.session_date.desc())
         .limit(_TROUGH_SESSIONS)
         .correlate(bar)
-        .subquery(f"{side}_{column}_last")
+        .subquery(f"{side}_60_last")
     )
-    close = last.c.close.desc() if side == "high" else last.c.close.asc()
+    return sa.select(_best(side)(last.c.close)).correlate(bar).scalar_subquery()
+
+
+def _day_of(inputs: Inputs, bar: sa.FromClause, close: sa.ColumnElement[Any], name: str) -> Any:
+    """Last session up to the row's with exactly this close; the search ends at the first one found."""
+    earlier = inputs.prices.alias(name)
     return (
-        sa.select(last.c[column])
-        .order_by(close, last.c.session_date.desc())
+        sa.select(earlier.c.session_date)
+        .where(
+            earlier.c.symbol == bar.c.symbol,
+            earlier.c.session_date <= bar.c.session_date,
+            earlier.c.close == close,
+        )
+        .order_by(earlier.c.session_date.desc())
         .limit(1)
         .correlate(bar)
         .scalar_subquery()
@@ -193,7 +178,8 @@ def _of_last_60(inputs: Inputs, bar: sa.FromClause, side: str, column: str) -> A
 
 def _since(inputs: Inputs, bar: sa.FromClause, side: str, *, knows_all: bool) -> Any:
     """Last earlier session with a close at least as good: most often the one before, else looked for backwards, which
-    ends at the first one found."""
+    ends at the first one found.
+    """
     earlier = inputs.prices.alias(f"{side}_earlier")
     close = earlier.c.close
     found = (
@@ -208,7 +194,7 @@ def _since(inputs: Inputs, bar: sa.FromClause, side: str, *, knows_all: bool) ->
         .correlate(bar)
         .scalar_subquery()
     )
-    branches = [(sa.not_(_beats(side, bar.c.close, bar.c.close_before)), bar.c.date_before)]
+    branches: list[tuple[Any, Any]] = [(sa.not_(_beats(side, bar.c.close, bar.c.close_before)), bar.c.date_before)]
     if knows_all:
         ever = bar.c[f"{side}_ever"]
         is_record = sa.or_(ever.is_(None), _beats(side, bar.c.close, ever))
@@ -216,11 +202,24 @@ def _since(inputs: Inputs, bar: sa.FromClause, side: str, *, knows_all: bool) ->
     return sa.case(*branches, else_=found)
 
 
+def _with_extremes_of_60(inputs: Inputs, bar: sa.FromClause, scope: Scope) -> sa.Subquery:
+    """The rows of the scope, with trough_close and peak_close."""
+    columns = []
+    for side, word in (("high", "peak"), ("low", "trough")):
+        close: Any = bar.c[f"{side}_60"]
+        if scope.start is not None:
+            is_short = bar.c.row_no < _TROUGH_SESSIONS
+            close = sa.case((is_short, _best_of_last_60(inputs, bar, side)), else_=close)
+        columns.append(close.label(f"{word}_close"))
+    return sa.select(*bar.c, *columns).where(scope.has_day(bar.c.session_date)).subquery("wanted")
+
+
 def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     """``mart_price_extremes_daily``. Windows include their first day and the row itself; "highest" and "lowest" flags
     compare with the earlier rows of the window only and are NULL where history begins more than 7 calendar days after
-    the window's first day."""
-    bar = _combined(inputs, scope)
+    the window's first day.
+    """
+    bar = _with_extremes_of_60(inputs, _reaching(inputs, scope), scope)
     if scope.start is None:
         first_date: Any = bar.c.first_date
     else:
@@ -245,7 +244,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         "3y": days_between(first_date, bar.c.window_3y_start) <= BASE_TOLERANCE_DAYS,
     }
     for side in _SIDES:
-        for window in _WINDOWS[:2]:
+        for window in _WINDOWS:
             name = window.name
             reaches_back = bar.c[f"first_{window.block}"] < bar.c[window.block]
             tail = sa.case((reaches_back, bar.c[f"first_{side}_tail_{name}"]))
@@ -256,24 +255,17 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         columns[f"{'highest' if side == 'high' else 'lowest'}_since_date"] = _since(
             inputs, bar, side, knows_all=scope.start is None
         )
-        own = _better(side, bar.c[f"{side}_head_60"], bar.c.close)
-        tail = bar.c[f"first_{side}_tail_60"]
-        is_tail = sa.and_(bar.c.first_block_60 < bar.c.block_60, _beats(side, tail, own))
-        best_close: Any = sa.case((is_tail, tail), else_=own)
-        best_date: Any = sa.case((is_tail, bar.c[f"first_{side}_tail_date"]), else_=bar.c[f"{side}_head_date"])
-        if scope.start is not None:
-            is_short = bar.c.row_no < _TROUGH_SESSIONS
-            best_close = sa.case((is_short, _of_last_60(inputs, bar, side, "close")), else_=best_close)
-            best_date = sa.case((is_short, _of_last_60(inputs, bar, side, "session_date")), else_=best_date)
         word = "peak" if side == "high" else "trough"
-        columns[f"{word}_date"], columns[f"{word}_close"] = best_date, best_close
+        columns[f"{word}_close"] = bar.c[f"{word}_close"]
+        columns[f"{word}_date"] = sa.case(
+            (bar.c.close == bar.c[f"{word}_close"], bar.c.session_date),
+            else_=_day_of(inputs, bar, bar.c[f"{word}_close"], f"{word}_day"),
+        )
     columns["rise_from_trough_pct"] = pct(bar.c.close, columns["trough_close"])
     columns["fall_from_peak_pct"] = pct(bar.c.close, columns["peak_close"])
     columns["drawdown_from_high_pct"] = pct(bar.c.close, columns["high_52w"])
     columns["rise_from_low_pct"] = pct(bar.c.close, columns["low_52w"])
-    return sa.select(*output(mart.mart_price_extremes_daily, columns)).where(scope.has_day(bar.c.session_date))
+    return sa.select(*output(mart.mart_price_extremes_daily, columns))
 
 
-PRICE_EXTREMES = Derived(
-    mart.mart_price_extremes_daily, inputs=("core_price_resolved_daily",), select=select
-)
+PRICE_EXTREMES = Derived(mart.mart_price_extremes_daily, inputs=("core_price_resolved_daily",), select=select)

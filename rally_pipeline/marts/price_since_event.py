@@ -17,7 +17,8 @@ from rally_pipeline.schema import mart
 def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     """``mart_price_since_event_daily``: sessions from the event's day on, until the event's next occurrence. The base
     is the last session with a close strictly before the event's day, at most 31 calendar days; without one an
-    instrument has no rows for the event."""
+    instrument has no rows for the event.
+    """
     event, subject = inputs.events.alias("event"), inputs.instruments.alias("subject")
     earlier = inputs.prices.alias("earlier")
     last = (
@@ -32,7 +33,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         .correlate(subject, event)
         .scalar_subquery()
     )
-    still_counts = sa.true()
+    still_counts: sa.ColumnElement[bool] = sa.true()
     if scope.start is not None:
         still_counts = sa.or_(event.c.until_date.is_(None), event.c.until_date > scope.start)
     # materialised, or PostgreSQL would look up the base again for every session
@@ -51,7 +52,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         .prefix_with("MATERIALIZED")
     )
     base, base_session = inputs.prices.alias("base"), inputs.sessions.alias("base_session")
-    price, instrument, session, joined, where = bars(inputs, scope, 0)
+    price, _instrument, session, joined, where = bars(inputs, scope, 0)
     columns = {
         "event_id": pair.c.event_id,
         "symbol": price.c.symbol,

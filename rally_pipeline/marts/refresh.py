@@ -25,7 +25,7 @@ from rally_pipeline.marts.leaderboard import LEADERBOARD
 from rally_pipeline.marts.price_extremes import PRICE_EXTREMES
 from rally_pipeline.marts.price_since_event import PRICE_SINCE_EVENT
 from rally_pipeline.marts.trading_volume import TRADING_VOLUME_DAILY, TRADING_VOLUME_MONTHLY
-from rally_pipeline.schema import core, table_info
+from rally_pipeline.schema import core, metadata, table_info
 from rally_pipeline.schema.ops import ops_stale
 
 #: Every derived table, after all it depends on.
@@ -182,10 +182,13 @@ def refresh(
         if not marks:
             continue
         scopes = _scopes(connection, derived, marks)
+        if Scope() in scopes and derived.table in core.RESOLVED and connection.dialect.name == "postgresql":
+            for table in (*(metadata.tables[name] for name in derived.inputs), *core.REFERENCE):
+                connection.exec_driver_sql(f"ANALYZE {table.name}")
         rows = sum(_recompute(connection, derived, inputs or current_inputs(), scope) for scope in scopes)
         if any(scope.start is None for scope in scopes) and connection.dialect.name == "postgresql":
             # what comes next is planned by these figures, and autovacuum does not see an open transaction
-            connection.execute(sa.DDL(f"ANALYZE {derived.table.name}"))
+            connection.exec_driver_sql(f"ANALYZE {derived.table.name}")
         starts = [scope.start for scope in scopes]
         start = None if None in starts else min(day for day in starts if day is not None)
         done.append(Refreshed(derived.table.name, rows, start, time.perf_counter() - began))
@@ -228,6 +231,8 @@ def _scopes(connection: sa.Connection, derived: Derived, marks: Mapping[str, dt.
     whole: set[str] = set()
     for start, group in _near(_by_start(single)):
         fresh = _without_history(connection, derived, start, group)
+        if derived.widen is not None and fresh != set(group):
+            fresh = set()  # all history of one would need all history of those it is computed with
         whole |= fresh
         scopes += (Scope(part, start) for part in _chunks(set(group) - fresh))
     if whole and whole >= known:
@@ -252,9 +257,7 @@ def _without_history(connection: sa.Connection, derived: Derived, start: dt.date
     for part in _chunks(group):
         instrument = core.core_instrument
         earlier = sa.exists().where(price.c.symbol == instrument.c.symbol, price.c.session_date < start)
-        found |= set(
-            connection.scalars(sa.select(instrument.c.symbol).where(instrument.c.symbol.in_(part), ~earlier))
-        )
+        found |= set(connection.scalars(sa.select(instrument.c.symbol).where(instrument.c.symbol.in_(part), ~earlier)))
     return found
 
 

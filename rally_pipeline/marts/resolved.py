@@ -19,9 +19,10 @@ _UNLISTED = 1_000_000
 def select_prices(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     """``core_price_resolved_daily``: of all bars of a session the one with a close whose source is trusted most; if no
     source has a close the most trusted bar, so that its volume is kept. Bars on days that are no session of the
-    instrument's market, and of instruments not in the catalog, are not believed."""
+    instrument's market, and of instruments not in the catalog, are not believed.
+    """
     bar, instrument, session, trust = inputs.prices_raw, inputs.instruments, inputs.sessions, inputs.instrument_sources
-    best = sa.func.row_number().over(
+    best = sa.func.row_number(type_=sa.Integer()).over(
         partition_by=(bar.c.symbol, bar.c.session_date),
         order_by=(
             sa.case((bar.c.close.is_not(None), 0), else_=1),
@@ -54,7 +55,8 @@ def select_prices(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
 
 def select_fx(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     """``core_fx_usd_daily``: the cross rate through the euro within one source, else that source's quote against the
-    dollar; the ECB before all other sources, these by name. The dollar itself has no rows."""
+    dollar; the ECB before all other sources, these by name. The dollar itself has no rows.
+    """
     rate = inputs.fx_raw
     euro, dollar = rate.alias("euro_rate"), rate.alias("euro_dollar")
     day = scope.has_day
@@ -67,9 +69,7 @@ def select_fx(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
             sa.literal(1, sa.Integer).label("way"),
         )
         .select_from(
-            euro.join(
-                dollar, sa.and_(dollar.c.rate_date == euro.c.rate_date, dollar.c.source == euro.c.source)
-            )
+            euro.join(dollar, sa.and_(dollar.c.rate_date == euro.c.rate_date, dollar.c.source == euro.c.source))
         )
         .where(
             euro.c.base_currency == "EUR",
@@ -108,7 +108,7 @@ def select_fx(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     candidate = sa.union_all(cross, direct, inverse).subquery("candidate")
     ordered = sa.select(
         candidate,
-        sa.func.row_number()
+        sa.func.row_number(type_=sa.Integer())
         .over(
             partition_by=(candidate.c.currency, candidate.c.rate_date),
             order_by=(

@@ -15,7 +15,8 @@ from rally_pipeline.schema import mart
 
 def _traded(inputs: Inputs, scope: Scope) -> tuple[Any, Any, Any, tuple[Any, ...]]:
     """Aliases of price and instrument, their join, and the conditions: a volume, no currency pair, and from the first
-    day of the scope's first month on. A flat bar has volume 0, so it counts as a session and adds nothing."""
+    day of the scope's first month on. A flat bar has volume 0, so it counts as a session and adds nothing.
+    """
     price, instrument = inputs.prices.alias("price"), inputs.instruments.alias("instrument")
     where = [
         price.c.volume_shares.is_not(None),
@@ -42,7 +43,8 @@ def _given_for_all(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 def select_monthly(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     """``mart_trading_volume_monthly``: sums over the sessions with a volume. Turnover is NULL unless each of them has
     one, the estimate unless each with a volume above zero has a close. With a start, earlier months are taken from
-    the table itself."""
+    the table itself.
+    """
     price, instrument, joined, where = _traded(inputs, scope)
     month = month_start(price.c.session_date)
     estimate = sa.case((price.c.volume_shares == 0, 0.0), else_=price.c.close * price.c.volume_shares)
@@ -85,7 +87,7 @@ def select_monthly(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         by_month = sa.union_all(months, before).subquery("by_month")
     else:
         by_month = months.subquery("by_month")
-    so_far = {"partition_by": by_month.c.symbol, "order_by": by_month.c.month}
+    so_far: dict[str, Any] = {"partition_by": by_month.c.symbol, "order_by": by_month.c.month}
     compared = sa.select(
         *by_month.c,
         sa.func.max(by_month.c.volume_shares).over(**so_far, rows=(None, -1)).label("record"),
@@ -132,7 +134,8 @@ def select_monthly(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
 
 def select_daily(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     """``mart_trading_volume_daily``: sessions with a volume, and the record before their month from
-    ``mart_trading_volume_monthly``."""
+    ``mart_trading_volume_monthly``.
+    """
     price, _instrument, joined, where = _traded(inputs, scope)
     month = month_start(price.c.session_date)
     running = sa.func.sum(price.c.volume_shares).over(
@@ -153,10 +156,7 @@ def select_daily(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     )
     record = inputs.volume_monthly.alias("record")
     columns = {
-        **{
-            name: bar.c[name]
-            for name in ("symbol", "session_date", "volume_shares", "turnover", "mtd_volume_shares")
-        },
+        **{name: bar.c[name] for name in ("symbol", "session_date", "volume_shares", "turnover", "mtd_volume_shares")},
         "previous_record_month": record.c.previous_record_month,
         "previous_record_volume_shares": record.c.previous_record_volume_shares,
         "is_record_volume": bar.c.mtd_volume_shares > record.c.previous_record_volume_shares,
@@ -164,9 +164,7 @@ def select_daily(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     }
     return (
         sa.select(*output(mart.mart_trading_volume_daily, columns))
-        .select_from(
-            bar.join(record, sa.and_(record.c.symbol == bar.c.symbol, record.c.month == bar.c.month))
-        )
+        .select_from(bar.join(record, sa.and_(record.c.symbol == bar.c.symbol, record.c.month == bar.c.month)))
         .where(scope.has_day(bar.c.session_date))
     )
 

@@ -35,17 +35,17 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Stores the events as `store_event` would one by one, in one transaction per database."""
         runs = {event.run_id for event in events}
-        if len(runs) != 1 or not all(_is_of_partition(event) for event in events):
+        if len(runs) != 1 or len(events) < 2 or not all(_is_of_partition(event) for event in events):
             super().store_event_batch(events)
             return
         rows = [self._event_to_row(event) for event in events]
         with self.run_connection(runs.pop()) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
         with self.index_transaction() as connection:
-            ids = [
-                connection.execute(SqlEventLogStorageTable.insert().values(**row)).inserted_primary_key[0]
-                for row in rows
-            ]
+            first = connection.execute(SqlEventLogStorageTable.insert().values(**rows[0])).inserted_primary_key[0]
+            connection.execute(SqlEventLogStorageTable.insert(), rows[1:])
+            # The first insert has taken the write lock, so nobody else's rows stand in between.
+            ids = range(first, first + len(rows))
             self._store_asset_event_tags(connection, events, ids)
             # Of each asset only the last one stays in the table of assets.
             last = {event.get_dagster_event().asset_key: (event, i) for event, i in zip(events, ids, strict=True)}

@@ -1,7 +1,8 @@
 """What a run found, as Dagster metadata: counts, payload ids, tables of failures and findings.
 
 Belongs here: the shape of metadata. Does not belong here: plots (`plots.py`) or what follows from the declaration alone
-(`declared.py`). Common to all partitions of a run is only what is small: Dagster stores metadata once per partition.
+(`declared.py`). What a run over many partitions found stands at the last of them: it is about all of them together, and
+Dagster would store it once for each.
 """
 
 from __future__ import annotations
@@ -34,8 +35,14 @@ def _cell(value: Any) -> str | int | float | bool:
     return value if isinstance(value, str | int | float | bool) else "" if value is None else str(value)
 
 
+def materialized(context: dg.AssetExecutionContext, found: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
+    """The result of a partitioned asset, with what was found at the last partition of the run."""
+    context.add_asset_metadata({**found, "partitions_in_run": len(context.partition_keys)}, partition_key=context.partition_keys[-1])
+    return dg.MaterializeResult()
+
+
 def fetch_evidence(records: Sequence[FetchRecord], failures: Sequence[FetchFailure]) -> dict[str, Any]:
-    """What was fetched and what failed: for the last partition of a run."""
+    """What was fetched and what failed."""
     found: dict[str, Any] = {
         "payloads": records_table(
             [
@@ -49,7 +56,7 @@ def fetch_evidence(records: Sequence[FetchRecord], failures: Sequence[FetchFailu
                 }
                 for record in records
             ],
-            ("source", "subject", "payload_id", "bytes", "start", "end"),
+            ("source", "subject", "bytes", "start", "end", "payload_id"),
         )
     }
     if failures:
@@ -69,7 +76,7 @@ def fetch_evidence(records: Sequence[FetchRecord], failures: Sequence[FetchFailu
 
 
 def load_counts(outcomes: Sequence[LoadOutcome]) -> dict[str, int]:
-    """How many payloads and rows: for every partition of a run."""
+    """How many payloads and rows."""
     return {
         "payloads_loaded": sum(outcome.is_loaded for outcome in outcomes),
         "payloads_refused": sum(not outcome.is_loaded for outcome in outcomes),
@@ -81,7 +88,7 @@ def load_counts(outcomes: Sequence[LoadOutcome]) -> dict[str, int]:
 
 
 def load_evidence(outcomes: Sequence[LoadOutcome]) -> dict[str, Any]:
-    """Every payload with what became of it, and the findings: for the last partition of a run."""
+    """Every payload with what became of it, and the findings."""
     found: dict[str, Any] = {
         "payloads": records_table(
             [
@@ -97,7 +104,7 @@ def load_evidence(outcomes: Sequence[LoadOutcome]) -> dict[str, Any]:
                 }
                 for outcome in outcomes
             ],
-            ("source", "subject", "payload_id", "outcome", "new", "changed", "same", "set_aside"),
+            ("source", "subject", "outcome", "new", "changed", "same", "set_aside", "payload_id"),
         )
     }
     refused = [outcome for outcome in outcomes if not outcome.is_loaded]

@@ -166,15 +166,16 @@ def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str
         )
     run.ledger.failures.extend(failures)
     run.ledger.records.extend(records)
-    context.add_asset_metadata(evidence.fetch_evidence(records, failures), partition_key=context.partition_keys[-1])
-    return dg.MaterializeResult(
-        metadata={
+    return evidence.materialized(
+        context,
+        {
             "dagster/row_count": len(records),
             "requests": len(requests),
             "requests_failed": len(failures),
             "bytes": sum(record.byte_count for record in records),
             "as_of_day": min(end, finished).isoformat(),
-        }
+            **evidence.fetch_evidence(records, failures),
+        },
     )
 
 
@@ -222,7 +223,5 @@ def _load(context: dg.AssetExecutionContext, market: str, table: sa.Table) -> dg
         ours = [] if market == "FX" else [table.c.symbol.in_(symbols)]
         found = evidence.table_evidence(connection, table, *ours)
         plot = plots.fx_plot(connection, end) if market == "FX" else plots.price_plot(connection, symbols, end)
-    context.add_asset_metadata(
-        {**details, **({"last_year": plot} if plot else {})}, partition_key=context.partition_keys[-1]
-    )
-    return dg.MaterializeResult(metadata={**found, **counts, "is_replay": is_replay})
+    shown = {"last_year": plot} if plot else {}
+    return evidence.materialized(context, {**shown, **found, **counts, "is_replay": is_replay, **details})

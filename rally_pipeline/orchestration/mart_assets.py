@@ -85,9 +85,8 @@ def _refresh(context: dg.AssetExecutionContext, derived: Derived) -> dg.Material
         found = evidence.table_evidence(connection, table)
         last = _last_day(connection, table)
         plot = plots.derived_plot(connection, table, derived.subject, last) if last else None
-    if plot is not None:
-        context.add_asset_metadata({"last_year": plot}, partition_key=context.partition_keys[-1])
-    return dg.MaterializeResult(metadata={**found, **_what_was_done(done)})
+    shown = {"last_year": plot} if plot else {}
+    return evidence.materialized(context, {**shown, **found, **_what_was_done(done)})
 
 
 def _what_was_done(done: Sequence[Refreshed]) -> dict[str, dg.MetadataValue]:

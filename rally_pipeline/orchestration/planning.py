@@ -6,7 +6,6 @@ Belongs here: the choice of sources, subjects and days of a market. Does not bel
 from __future__ import annotations
 
 import datetime as dt
-import inspect
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -48,25 +47,13 @@ def plan_market(
     Raises:
         UsageError: a source is not one of the market's.
     """
-    from rally_pipeline.ingest import source_module
+    from rally_pipeline.ingest import plan
 
     known = market_sources(workspace.catalog, market)
     unknown = sorted(set(sources) - set(known))
     if unknown:
         raise UsageError(f"{market} has no source {', '.join(unknown)}; it has {', '.join(known)}")
-    symbols = market_symbols(workspace.catalog, market)
-    requests: list[FetchRequest] = []
-    for name in known:
-        if sources and name not in sources:
-            continue
-        plan = source_module(name).plan
-        extra = {"sessions": workspace.calendars.known_sessions} if _takes_sessions(plan) else {}
-        requests += plan(workspace.catalog, start, end, symbols=symbols, today=workspace.today(), **extra)
-    return requests
-
-
-def _takes_sessions(plan: object) -> bool:
-    return "sessions" in inspect.signature(plan).parameters  # type: ignore[arg-type]
+    return plan(workspace, market, start, end, sources=[name for name in known if not sources or name in sources])
 
 
 def last_finished_session(workspace: Workspace, market: str, now: dt.datetime | None = None) -> dt.date:

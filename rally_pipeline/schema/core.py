@@ -191,7 +191,8 @@ core_price_resolved_daily = table(
     column("is_flat_bar", sa.Boolean(), "One price all day and no volume.", NoRule("either")),
     column("source_count", sa.Integer(), "How many sources have a bar for this day.", Range(1)),
     column("known_from_at", UtcDateTime(), "Since when the believed bar is known.", NoRule("as in core"), unit="UTC"),
-    description="One bar per instrument and session: that of the most trusted source which has an unadjusted close.",
+    description="One bar per instrument and session of its market: that of the most trusted source which has an "
+    "unadjusted close, else of the most trusted one.",
     grain="instrument × session",
     key=("symbol", "session_date"),
     date_column="session_date",
@@ -203,7 +204,8 @@ core_fx_usd_daily = table(
     column("rate_date", sa.Date(), "Day of the rate.", NoRule("the source's word")),
     column("units_per_usd", sa.Double(), "Units of the currency per US dollar.", _ANY_PRICE, unit="currency per USD"),
     column("source", sa.String(40), "The source believed for this day.", Matches(r".+")),
-    description="One dollar rate per currency and day: ECB cross rate, else what a direct quote says.",
+    description="One dollar rate per currency and day: cross rate through the euro or quote against the dollar of one "
+    "source, the ECB first, then by name.",
     grain="currency × day",
     key=("currency", "rate_date"),
     date_column="rate_date",

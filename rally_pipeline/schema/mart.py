@@ -25,7 +25,9 @@ def _session_date() -> sa.Column[Any]:
     )
 
 
-def _close(name: str = "close", what: str = "Unadjusted close of the resolved source.", *, nullable: bool = False) -> Any:
+def _close(
+    name: str = "close", what: str = "Unadjusted close of the resolved source.", *, nullable: bool = False
+) -> Any:
     return column(name, sa.Double(), what, Range(0, strict_low=True), unit="currency", nullable=nullable)
 
 
@@ -58,14 +60,21 @@ mart_index_performance_daily = table(
     _close(),
     column(*_CURRENCY),
     column("source", sa.String(40), "Source of the close.", Matches(r".+")),
-    _date("base_date", "Base of the year-to-date return: last session of the year before that has a close."),
+    _date(
+        "base_date",
+        "Base of the year-to-date return: the last session of the year before, or the last one with a close at most 7 "
+        "calendar days before it; NULL = none.",
+    ),
     _close("base_close", "Close on base_date.", nullable=True),
     _pct("ytd_return_pct", "close / base_close − 1: price return since the last session of the year before."),
-    _pct("mtd_return_pct", "Price return since the last session of the month before."),
-    _pct("return_1d_pct", "Price return over the last session."),
+    _pct("mtd_return_pct", "Price return since the last session of the month before, base as for base_date."),
+    _pct("return_1d_pct", "Price return over the last session with a close."),
     _pct("return_5d_pct", "Price return over the last 5 sessions that have a close."),
     _pct("return_20d_pct", "Price return over the last 20 sessions that have a close."),
-    _pct("return_1y_pct", "Price return since the last session on or before the day twelve months earlier."),
+    _pct(
+        "return_1y_pct",
+        "Price return since the last session on or before the day twelve months earlier, base as for base_date.",
+    ),
     _pct(
         "usd_ytd_return_pct",
         "Year-to-date return in US dollars: both closes converted at the rate of their day, or the last one before it "
@@ -122,8 +131,8 @@ def _extremes(word: str, side: str, window: str, months: str) -> list[sa.Column[
         ),
         _flag(
             f"is_{window}_{word}",
-            f"Whether close is strictly {comparison} every earlier close in the {months} ending that day; NULL when "
-            "history does not reach back so far.",
+            f"Whether close is strictly {comparison} every earlier close in the {months} ending that day, first day "
+            "included; NULL when history begins more than 7 calendar days after that first day.",
         ),
     ]
 
@@ -167,10 +176,20 @@ mart_price_since_event_daily = table(
     _session_date(),
     column("event_date", sa.Date(), "Day of the event.", InTable("core_event", "event_date")),
     _close(),
-    column("base_date", sa.Date(), "Base: last session with a close before the event's day, at most 31 days before it.", _COMPUTED),
+    column(
+        "base_date",
+        sa.Date(),
+        "Base: last session with a close before the event's day, at most 31 days before it.",
+        _COMPUTED,
+    ),
     _close("base_close", "Close on base_date."),
     column("return_pct", sa.Double(), "close / base_close − 1.", _MINUS_100, unit="%"),
-    _count("sessions_since_event", "Sessions of the instrument's market since the base, by the calendar.", unit="sessions", nullable=False),
+    _count(
+        "sessions_since_event",
+        "Sessions of the instrument's market since the base, by the calendar.",
+        unit="sessions",
+        nullable=False,
+    ),
     _count("calendar_days_since_event", "Calendar days since the event's day.", unit="days", nullable=False),
     description="Move of each instrument since each event, until the event's next occurrence if it is a yearly one.",
     grain="instrument × event × session",
@@ -180,7 +199,7 @@ mart_price_since_event_daily = table(
 
 sa.Index(None, mart_price_since_event_daily.c.session_date)
 
-_ESTIMATE = "Sum of close × volume, an estimate of value traded."
+_ESTIMATE = "Sum of close × volume, an estimate of value traded; NULL if a session with shares has no close."
 
 mart_trading_volume_daily = table(
     "mart_trading_volume_daily",
@@ -191,7 +210,9 @@ mart_trading_volume_daily = table(
     _shares("mtd_volume_shares", "Shares traded in the month so far."),
     _date("previous_record_month", "Month before this one with the largest volume; the latest on a tie."),
     _shares("previous_record_volume_shares", "Volume of that month."),
-    _flag("is_record_volume", "Whether the month so far already is strictly above every earlier month in the warehouse."),
+    _flag(
+        "is_record_volume", "Whether the month so far already is strictly above every earlier month in the warehouse."
+    ),
     column(
         "ratio_to_previous_record",
         sa.Double(),
@@ -209,8 +230,15 @@ mart_trading_volume_monthly = table(
     "mart_trading_volume_monthly",
     _symbol(),
     column("month", sa.Date(), "First calendar day of the month.", _COMPUTED),
-    _shares("volume_shares", "Shares traded in the month."),
-    column("turnover", sa.Double(), "Value traded; NULL unless given for each session.", Range(0), unit="currency", nullable=True),
+    _shares("volume_shares", "Shares traded in the month, over the sessions with a volume."),
+    column(
+        "turnover",
+        sa.Double(),
+        "Value traded; NULL unless given for each session with a volume.",
+        Range(0),
+        unit="currency",
+        nullable=True,
+    ),
     column("turnover_estimate", sa.Double(), _ESTIMATE, Range(0), unit="currency", nullable=True),
     _count("sessions", "Sessions with a volume.", unit="sessions", nullable=False),
     column("last_session_date", sa.Date(), "Last session that is counted.", _COMPUTED),

@@ -27,6 +27,7 @@ class Dataset(StrEnum):
     NORTHBOUND_TURNOVER = "northbound_turnover"
     TOP_STOCK = "top_stock"
     BROKER_FLOW = "broker_flow"
+    MARKET_TURNOVER = "market_turnover"
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,14 @@ BROKER_FLOW_COLUMNS: dict[str, str] = {
     "locator": "str",
 }
 
+#: Turnover of a whole market in a session, each trade counted once, in HK$ million.
+MARKET_TURNOVER_COLUMNS: dict[str, str] = {
+    "market": "str",
+    "session_date": "datetime64[s]",
+    "turnover_hkd_mn": "float64",
+    "locator": "str",
+}
+
 COLUMNS: dict[Dataset, dict[str, str]] = {
     Dataset.PRICE: PRICE_COLUMNS,
     Dataset.FX: FX_COLUMNS,
@@ -228,6 +237,7 @@ COLUMNS: dict[Dataset, dict[str, str]] = {
     Dataset.NORTHBOUND_TURNOVER: NORTHBOUND_TURNOVER_COLUMNS,
     Dataset.TOP_STOCK: TOP_STOCK_COLUMNS,
     Dataset.BROKER_FLOW: BROKER_FLOW_COLUMNS,
+    Dataset.MARKET_TURNOVER: MARKET_TURNOVER_COLUMNS,
 }
 
 

@@ -83,9 +83,7 @@ def plan(
 
 def _request(day: dt.date) -> FetchRequest:
     name = f"data_tab_daily_{day:%Y%m%d}e"
-    return FetchRequest(
-        SOURCE, SOURCE, Dataset.SOUTHBOUND_FLOW, name, url=f"{_ROOT}/{name}.js", start=day, end=day
-    )
+    return FetchRequest(SOURCE, SOURCE, Dataset.SOUTHBOUND_FLOW, name, url=f"{_ROOT}/{name}.js", start=day, end=day)
 
 
 def fetch(request: FetchRequest, upstream: Upstream) -> Payload:
@@ -106,7 +104,7 @@ def parse(payload: Payload, catalog: Catalog) -> Parsed:
     Blocks are chosen by the name of the market and cells by the names in the schema, never by position. Locators are
     ``SSE Southbound`` and, for the top ten, ``SSE Southbound[3]``.
 
-    Findings: ``not_trading_day``, ``no_figures``, ``short_top_list`` (*warn*); ``top_stock_sum`` (*quarantine*, that
+    Findings: ``not_trading_day``, ``no_figures``, ``no_top_list`` (*warn*); ``top_stock_sum`` (*quarantine*, that
     row is left out).
 
     Raises:
@@ -128,10 +126,10 @@ def parse(payload: Payload, catalog: Catalog) -> Parsed:
         if not is_open:
             findings.append(not_trading_day(day, f"tradingDay is {block.get('tradingDay')!r}", name))
             continue
-        assert day is not None  # noqa: S101 - `_date` gives one where it is required
+        assert day is not None
         summary, top_table = _tables(block, name)
         values = _summary(summary, name, is_southbound)
-        if values is None or math.isnan(values["turnover"]) and math.isnan(values["buy"] + values["sell"]):
+        if values is None or _says_nothing(values):
             findings.append(Finding("no_figures", Severity.WARN, f"{name} has no figures for {day}; no row", name))
             continue
         row = {"channel": channel, "session_date": day, "locator": name}
@@ -295,6 +293,11 @@ def _summary(table: dict[str, Any] | None, name: str, is_southbound: bool) -> di
     return values
 
 
+def _says_nothing(values: dict[str, float]) -> bool:
+    """No amount is given, or all are zero, which no session has ever been."""
+    return all(math.isnan(values[field]) or values[field] == 0 for field in ("buy", "sell", "turnover"))
+
+
 _TOP_FIELDS = {
     "rank": "rank",
     "stock code": "code",
@@ -310,7 +313,7 @@ def _top(
 ) -> list[dict[str, Any]]:
     header, rows = (_schema(table, name), _rows(table, name)) if table is not None else ([], [])
     if not rows:
-        findings.append(Finding("short_top_list", Severity.WARN, f"{name} has no most active shares", name))
+        findings.append(Finding("no_top_list", Severity.WARN, f"{name} has no most active shares", name))
         return []
     positions = {_TOP_FIELDS[label]: index for index, label in enumerate(header) if label in _TOP_FIELDS}
     if missing := sorted(set(_TOP_FIELDS.values()) - set(positions)):

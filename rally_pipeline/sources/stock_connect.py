@@ -43,7 +43,7 @@ MAX_JSON_DEPTH = 32
 _JSON_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 #: Cells that say "not given", upper case.
-_NOT_GIVEN = frozenset({"", "-", "--", "—", "–", "N/A", "NA", "NULL"})  # noqa: RUF001
+_NOT_GIVEN = frozenset({"", "-", "--", "—", "–", "N/A", "NA", "NULL"})
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", re.ASCII)
 
 
@@ -230,11 +230,14 @@ def mutual_history(
     net = figures["net"]
     is_north = np.isin(types, list(NORTHBOUND_TYPES))
     no_sides = np.isnan(buy) & np.isnan(sell)
-    no_net = np.isnan(net) | (net == 0)
     no_turnover = np.isnan(turnover) | (turnover == 0)
-    # All northbound rows since 2024-08-19 have a turnover and nothing else; southbound always has both sides. Zero on
-    # both sides is a closed day as well: no session of either direction was ever without a trade.
-    nothing = (no_sides | ((buy == 0) & (sell == 0))) & no_net & (no_turnover | ~is_north)
+    zero_sides = (buy == 0) & (sell == 0)
+    # Northbound since 2024-08-19 has a turnover and, at times, a net of 0 in place of null: that is no closed day.
+    # A southbound net of 0 without sides is one, whatever else the row says. Zero on both sides is one as well: no
+    # session of either direction was ever without a trade.
+    nothing = (no_sides & (net == 0) & (~is_north | no_turnover)) | (
+        (no_sides & np.isnan(net) | zero_sides) & no_turnover
+    )
     if (closed := keep & nothing).any():
         first, last = days[closed].min(), days[closed].max()
         findings.append(
@@ -266,8 +269,8 @@ def mutual_history(
         )
     keep[stale] = False
 
-    net = np.where(no_sides & (net == 0), np.nan, net)
-    net = np.round(np.where(np.isnan(net), buy - sell, net), 6)
+    net_out: Floats = np.where(no_sides & (net == 0), np.nan, net).astype(np.float64)
+    net_out = np.where(np.isnan(net_out), buy - sell, net_out).round(6)
     south = np.flatnonzero(keep & ~is_north)
     north = np.flatnonzero(keep & is_north)
     southbound = typed_frame(
@@ -277,7 +280,7 @@ def mutual_history(
             "session_date": days[south].astype("datetime64[s]"),
             "buy_hkd_mn": np.round(buy[south], 6),
             "sell_hkd_mn": np.round(sell[south], 6),
-            "net_buy_hkd_mn": net[south],
+            "net_buy_hkd_mn": net_out[south],
             "turnover_hkd_mn": np.round(turnover[south], 6),
             "locator": locators[south],
         },
@@ -290,7 +293,7 @@ def mutual_history(
             "turnover_cny_mn": np.round(turnover[north], 6),
             "buy_cny_mn": np.round(buy[north], 6),
             "sell_cny_mn": np.round(sell[north], 6),
-            "net_buy_cny_mn": net[north],
+            "net_buy_cny_mn": net_out[north],
             "trade_count": count_[north],
             "locator": locators[north],
         },

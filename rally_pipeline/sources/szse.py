@@ -118,7 +118,7 @@ def parse(payload: Payload, catalog: Catalog) -> Parsed:
 
 
 def _field(label: str) -> str | None:
-    """Which figure a label names: ``当日买入交易金额（亿元港币）`` is the amount bought; quotas and sums to date are none."""
+    """Which figure a label names: ``当日买入交易金额（亿元港币）`` is the amount bought; quotas are none."""
     if "累计" in label or "额度" in label or "余额" in label:
         return None
     is_count = "笔数" in label

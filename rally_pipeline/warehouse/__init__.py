@@ -1,0 +1,1 @@
+"""The warehouse: engines, bulk load, merge by version, as-of reads, schema version."""

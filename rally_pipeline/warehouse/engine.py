@@ -14,10 +14,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rally_pipeline.errors import UsageError
+from rally_pipeline.errors import RallyError, UsageError
 
 #: Key of the PostgreSQL advisory lock that makes writers of one warehouse wait for each other.
 _WRITER_LOCK = 0x72616C6C79  # "rally"
+
+
+class WarehouseError(RallyError):
+    """The warehouse cannot be reached, or is in use by another writer for longer than we wait."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Warehouse:
     def read(self) -> Iterator[sa.Connection]:
         """A connection with one consistent view of the warehouse for as long as it is open."""
         level = "REPEATABLE READ" if self.dialect == "postgresql" else "SERIALIZABLE"
-        with self.engine.connect().execution_options(isolation_level=level) as connection, connection.begin():
+        with self._connect(isolation_level=level) as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
@@ -49,11 +53,36 @@ class Warehouse:
 
         SQLite takes the write lock at the start (``BEGIN IMMEDIATE``), so that a transaction which began by reading
         cannot fail later; PostgreSQL takes an advisory lock. Both wait up to the lock time-out.
+
+        Raises:
+            WarehouseError: another writer did not finish in time.
         """
-        with self.engine.connect().execution_options(rally_write=True) as connection, connection.begin():
-            if self.dialect == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
-            yield connection
+        with self._connect(rally_write=True) as connection:
+            try:
+                transaction = connection.begin()
+                if self.dialect == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+            except sa.exc.OperationalError as error:
+                raise WarehouseError(
+                    f"{self.display_url}: another writer did not finish in time ({_reason(error)}). "
+                    "Fix: try again when it is done, or raise RALLY_LOCK_TIMEOUT_SECONDS."
+                ) from error
+            with transaction:
+                yield connection
+
+    def _connect(self, **options: Any) -> sa.Connection:
+        try:
+            return self.engine.connect().execution_options(**options)
+        except sa.exc.DBAPIError as error:
+            raise WarehouseError(
+                f"{self.display_url} cannot be opened: {_reason(error)}. "
+                "Fix: see that it is there and running, or correct RALLY_WAREHOUSE_URL."
+            ) from error
+
+
+def _reason(error: sa.exc.DBAPIError) -> str:
+    """The driver's own words, on one line; neither psycopg nor SQLite repeats a password."""
+    return " ".join(str(error.orig).split())
 
 
 def normalise_url(url: str) -> sa.URL:
@@ -64,7 +93,7 @@ def normalise_url(url: str) -> sa.URL:
     """
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):
         raise UsageError(
             "RALLY_WAREHOUSE_URL is not a SQLAlchemy URL. "
             "Fix: write sqlite:////path/to/file or postgresql+psycopg://user@host/database."
@@ -89,7 +118,10 @@ def open_warehouse(url: str, *, lock_timeout_seconds: float = 60.0) -> Warehouse
     if parsed.drivername.startswith("sqlite"):
         if parsed.database in (None, "", ":memory:"):
             raise UsageError("a warehouse needs a file. Fix: write sqlite:////path/to/file.")
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{Path(parsed.database).parent} cannot be made: {error.strerror}.") from None
         engine = sa.create_engine(parsed, connect_args={"timeout": lock_timeout_seconds})
         _configure_sqlite(engine)
     else:

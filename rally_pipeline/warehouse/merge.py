@@ -1,10 +1,15 @@
-"""The two clocks: how a delivery of facts becomes versions, once and in one transaction.
+"""The two clocks: how deliveries of facts become versions, once and in one transaction.
 
-A delivery says: at time *T* these keys had these values. The versions of a key are the maximal runs of equal values
-over its deliveries in order of *T*; a version names the earliest payload of its run. An equal row changes nothing, a
-restated one closes the old version and opens a new one, a key that a later delivery leaves out stays as it was (an
-upstream that drops a day for a while has not said that the day did not happen). Nothing is deleted but a version that
-turns out, by a late delivery, to repeat its neighbour.
+A delivery says: at time *T* these keys had these values. Of two deliveries at the very same time the one with the
+greater payload id counts. The versions of a key are the maximal runs of equal values over its deliveries in order of
+*T*; a version names the first payload of its run. So the versions depend on what was delivered, never on the order in
+which it arrived. An equal row changes nothing, a restated one closes the old version and opens a new one, a key that a
+later delivery leaves out stays as it was (an upstream that drops a day for a while has not said that the day did not
+happen).
+
+A later delivery that only confirmed a version left no trace in the table. A delivery that comes late, behind others
+already merged, is therefore merged together with all those that follow it (`merge_late`); which they are, the caller
+knows.
 
 Belongs here: versions. Does not belong here: which rows deserve belief (`quality/`) or where they came from
 (`ingest.py`).
@@ -13,8 +18,10 @@ Belongs here: versions. Does not belong here: which rows deserve belief (`qualit
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import pandas as pd
@@ -29,23 +36,52 @@ _ANALYZE_ROWS = 5_000
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """What one payload says.
+
+    Attributes:
+        known_at: aware time from which it counts as known.
+        payload_id: the payload the rows stand in.
+        frame: the facts, one row per key: key and value columns less the merge's constants, and ``locator``.
+    """
+
+    known_at: dt.datetime
+    payload_id: str
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class MergeResult:
     """What a delivery changed.
 
     Attributes:
         new: rows whose key was not known at the delivery's time.
         changed: rows that closed a version.
-        same: rows already known as they are.
-        first_changed: for each value of the subject column, the first market date that changed.
-        is_late: whether versions later than the delivery exist for its keys; the caller must then merge the later
-            deliveries again, in order, and `coalesce` (see `ingest.py`).
+        same: rows already known as they are, or overruled by another delivery of the same time.
+        first_changed: for each value of the subject column, the first market date of which the believed row changed.
     """
 
     new: int = 0
     changed: int = 0
     same: int = 0
     first_changed: dict[str, dt.date] = field(default_factory=dict)
-    is_late: bool = False
+
+
+def is_untouched(
+    connection: sa.Connection,
+    table: sa.Table,
+    subjects: Sequence[str],
+    subject_column: str,
+    constants: Mapping[str, Any],
+) -> bool:
+    """Whether nothing of these subjects is in the table yet, so that a delivery can be loaded without comparing."""
+    same_source = [table.c[name] == value for name, value in constants.items() if name in table.primary_key.columns]
+    for start in range(0, len(subjects), 500):
+        part = subjects[start : start + 500]
+        found = sa.select(sa.literal(1)).where(table.c[subject_column].in_(part), *same_source).limit(1)
+        if connection.execute(found).first() is not None:
+            return False
+    return True
 
 
 def merge(
@@ -56,16 +92,16 @@ def merge(
     subject_column: str,
     known_at: dt.datetime,
     payload_id: str,
-    constants: dict[str, Any],
+    constants: Mapping[str, Any],
 ) -> MergeResult:
-    """Merges one delivery into a versioned table within the caller's transaction.
+    """Merges the latest delivery into a versioned table within the caller's transaction.
 
     Args:
         connection: a writing connection.
         table: a versioned table.
         frame: the facts, one row per key: key and value columns less `constants`, and ``locator``.
         subject_column: key column by which changes are reported (``symbol``).
-        known_at: aware time of the delivery.
+        known_at: aware time of the delivery; no delivery of the same keys at or after it has been merged yet.
         payload_id: the payload the rows stand in.
         constants: key or value columns equal in all rows (``source``).
 
@@ -76,180 +112,219 @@ def merge(
         return MergeResult()
     info = table_info(table)
     assert info.date_column is not None
-    frame = frame.sort_values([k for k in info.natural_key if k in frame.columns], kind="stable", ignore_index=True)
-    provenance = {**constants, "known_from_at": known_at, "payload_id": payload_id}
-
-    if _is_untouched(connection, table, frame[subject_column].unique().tolist(), subject_column, constants):
-        bulk_load(connection, table, frame, provenance)
-        firsts = frame.groupby(subject_column, sort=False)[info.date_column].min()
-        return MergeResult(
-            new=len(frame), first_changed={str(s): d.date() for s, d in firsts.items()}
+    subjects = frame[subject_column].unique().tolist()
+    if is_untouched(connection, table, subjects, subject_column, constants):
+        bulk_load(
+            connection, table, _sorted(table, frame), {**constants, "known_from_at": known_at, "payload_id": payload_id}
         )
+        firsts = frame.groupby(subject_column, sort=False)[info.date_column].min()
+        return MergeResult(new=len(frame), first_changed={str(s): d.date() for s, d in firsts.items()})
 
-    stage = _stage(connection, table, frame, constants)
+    stage = _stage(connection, table, frame, {**constants, "payload_id": payload_id})
     # After an error the transaction is rolled back, and the temporary table with it.
-    result = _merge_staged(connection, table, stage, subject_column, provenance, len(frame))
+    changed, new = _put_versions(connection, table, stage, known_at)
+    firsts_changed: dict[str, dt.date] = {}
+    if changed or new:
+        opened = sa.and_(_same_key(table, stage), table.c.known_from_at == known_at)
+        firsts_changed = _firsts(connection, table, subject_column, opened)
     stage.drop(connection, checkfirst=False)
-    return result
+    return MergeResult(new, changed, len(frame) - new - changed, firsts_changed)
 
 
-def _is_untouched(
-    connection: sa.Connection, table: sa.Table, subjects: list[str], subject_column: str, constants: dict[str, Any]
-) -> bool:
-    """Whether nothing of these subjects is in the table yet, so that the delivery can be loaded without comparing."""
-    same_source = [table.c[name] == value for name, value in constants.items() if name in table.primary_key.columns]
-    for start in range(0, len(subjects), 500):
-        part = subjects[start : start + 500]
-        found = sa.select(sa.literal(1)).where(table.c[subject_column].in_(part), *same_source).limit(1)
-        if connection.execute(found).first() is not None:
-            return False
-    return True
+def merge_late(
+    connection: sa.Connection,
+    table: sa.Table,
+    delivery: Delivery,
+    others: Sequence[Delivery],
+    *,
+    subject_column: str,
+    constants: Mapping[str, Any],
+) -> MergeResult:
+    """Merges a delivery behind which others stand, or which was merged before and is now read otherwise.
+
+    Args:
+        connection: a writing connection.
+        table: a versioned table.
+        delivery: what comes late.
+        others: every other delivery at or after the same time, in any order; only their rows about the keys of
+            `delivery` are looked at.
+        subject_column: key column by which changes are reported.
+        constants: key or value columns equal in all rows of all deliveries.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: two rows of a frame have the same key.
+    """
+    frame = delivery.frame
+    if frame.empty:
+        return MergeResult()
+    keys = _stage(connection, table, frame, {**constants, "payload_id": delivery.payload_id}, "late", is_probed=True)
+    if not others and _says_nothing_new(connection, table, keys, delivery.known_at, len(frame)):
+        keys.drop(connection, checkfirst=False)
+        return MergeResult(same=len(frame))
+    before = _copy_versions(connection, table, keys)
+    _forget_since(connection, table, keys, delivery.known_at)
+    for known_at, rows in _in_order(table, [delivery, *others], frame):
+        stage = _stage(connection, table, rows, constants)
+        _put_versions(connection, table, stage, known_at)
+        stage.drop(connection, checkfirst=False)
+
+    same_version = sa.and_(
+        *(before.c[c.name] == table.c[c.name] for c in table.primary_key.columns),
+        before.c.payload_id == table.c.payload_id,
+        *(before.c[c.name].is_not_distinct_from(table.c[c.name]) for c in value_columns(table)),
+    )
+    was_there = sa.exists(sa.select(sa.literal(1)).select_from(before).where(same_version).correlate(table))
+    was_believed = sa.exists(
+        sa.select(sa.literal(1)).select_from(before).where(same_version, before.c.known_to_at.is_(None)).correlate(table)
+    )
+    opened = sa.and_(
+        _same_key(table, keys),
+        table.c.known_from_at == delivery.known_at,
+        table.c.payload_id == delivery.payload_id,
+        ~was_there,
+    )
+    earlier = table.alias("earlier")
+    closed_one = sa.exists(
+        sa.select(sa.literal(1))
+        .select_from(earlier)
+        .where(_same_key(table, earlier), earlier.c.known_to_at == table.c.known_from_at)
+        .correlate(table)
+    )
+    count = sa.select(sa.func.count()).select_from(table.join(keys, _same_key(table, keys)))
+    all_opened = connection.scalar(count.where(opened)) or 0
+    changed = connection.scalar(count.where(opened, closed_one)) or 0
+    believed_anew = sa.and_(_same_key(table, keys), table.c.known_to_at.is_(None), ~was_believed)
+    firsts = _firsts(connection, table, subject_column, believed_anew)
+    before.drop(connection, checkfirst=False)
+    keys.drop(connection, checkfirst=False)
+    return MergeResult(all_opened - changed, changed, len(frame) - all_opened, firsts)
 
 
-def _stage(connection: sa.Connection, table: sa.Table, frame: pd.DataFrame, constants: dict[str, Any]) -> sa.Table:
-    """A temporary table with the delivery in it; constants are columns of it too, so that joins read the same."""
+def _sorted(table: sa.Table, frame: pd.DataFrame) -> pd.DataFrame:
+    key = [name for name in table_info(table).natural_key if name in frame.columns]
+    return frame.sort_values(key, kind="stable", ignore_index=True)
+
+
+def _same_key(table: sa.Table, other: sa.FromClause) -> sa.ColumnElement[bool]:
+    return sa.and_(*(table.c[k] == other.c[k] for k in table_info(table).natural_key))
+
+
+def _stage(
+    connection: sa.Connection,
+    table: sa.Table,
+    frame: pd.DataFrame,
+    constants: Mapping[str, Any],
+    prefix: str = "stage",
+    *,
+    is_probed: bool = False,
+) -> sa.Table:
+    """A temporary table with the delivery in it; constants are columns of it too, so that joins read the same.
+
+    One that is probed key by key gets a primary key.
+    """
+    kept = {"locator", "payload_id"}
     stage = sa.Table(
-        f"stage_{table.name}",
+        f"{prefix}_{table.name}",
         sa.MetaData(),
-        *(sa.Column(c.name, c.type) for c in table.columns if c.name == "locator" or c.name not in VERSION_COLUMNS),
+        *(
+            sa.Column(c.name, c.type, primary_key=is_probed and c.name in table_info(table).natural_key)
+            for c in table.columns
+            if c.name in kept or c.name not in VERSION_COLUMNS
+        ),
         prefixes=["TEMPORARY"],
     )
     stage.create(connection, checkfirst=False)
-    bulk_load(connection, stage, frame, constants)
-    if connection.dialect.name == "postgresql" and len(frame) >= _ANALYZE_ROWS:
-        connection.exec_driver_sql(f"ANALYZE {stage.name}")
+    bulk_load(connection, stage, _sorted(table, frame), constants)
+    _analyze(connection, stage, len(frame))
     return stage
 
 
-def _merge_staged(
-    connection: sa.Connection,
-    table: sa.Table,
-    stage: sa.Table,
-    subject_column: str,
-    provenance: dict[str, Any],
-    staged_rows: int,
-) -> MergeResult:
-    info = table_info(table)
-    known_at = sa.literal(provenance["known_from_at"], UtcDateTime())
-    same_key = sa.and_(*(table.c[k] == stage.c[k] for k in info.natural_key))
-    differs = sa.or_(*(table.c[c.name].is_distinct_from(stage.c[c.name]) for c in value_columns(table)))
-    is_late = (
-        connection.execute(
-            sa.select(sa.literal(1)).where(same_key, table.c.known_from_at > known_at).limit(1)
-        ).first()
-        is not None
-    )
-    # The version believed at the time of the delivery; for a delivery in order that is the current one.
-    believed = sa.and_(
-        same_key,
-        table.c.known_from_at <= known_at,
-        sa.or_(table.c.known_to_at.is_(None), table.c.known_to_at > known_at),
-    )
-    known_to = _next_known_from(table, stage, known_at) if is_late else sa.null()
-    changed, new = _put_versions(connection, table, stage, believed, differs, provenance, known_to)
-    firsts = connection.execute(
-        sa.select(table.c[subject_column], sa.func.min(table.c[info.date_column]))
-        .where(same_key, table.c.known_from_at == known_at, table.c.payload_id == provenance["payload_id"])
-        .group_by(table.c[subject_column])
-    ).all()
-    return MergeResult(
-        new=new,
-        changed=changed,
-        same=staged_rows - new - changed,
-        first_changed={row[0]: row[1] for row in firsts} if new or changed else {},
-        is_late=is_late,
-    )
+def _analyze(connection: sa.Connection, table: sa.Table, rows: int) -> None:
+    if connection.dialect.name == "postgresql" and rows >= _ANALYZE_ROWS:
+        connection.exec_driver_sql(f"ANALYZE {table.name}")
+
+
+def _differs(table: sa.Table, stage: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.or_(*(table.c[c.name].is_distinct_from(stage.c[c.name]) for c in value_columns(table)))
 
 
 def _put_versions(
-    connection: sa.Connection,
-    table: sa.Table,
-    stage: sa.Table,
-    believed: sa.ColumnElement[bool],
-    differs: sa.ColumnElement[bool],
-    provenance: dict[str, Any],
-    known_to: sa.ColumnElement[Any],
+    connection: sa.Connection, table: sa.Table, stage: sa.Table, known_at: dt.datetime
 ) -> tuple[int, int]:
     """Closes what the delivery contradicts and opens what it says; returns (changed, new)."""
-    known_at = provenance["known_from_at"]
-    # A second delivery at the very same instant: the greater payload id wins, whichever comes first.
-    tie = sa.and_(table.c.known_from_at == known_at, believed, differs)
-    replaced = connection.execute(
-        sa.delete(table).where(
-            sa.exists(sa.select(sa.literal(1)).select_from(stage).where(tie)).correlate(table),
-            table.c.payload_id < provenance["payload_id"],
-        )
-    ).rowcount
+    current = sa.and_(_same_key(table, stage), table.c.known_to_at.is_(None))
     closed = connection.execute(
-        sa.update(table).where(believed, differs, table.c.known_from_at < known_at).values(known_to_at=known_at)
+        sa.update(table).where(current, _differs(table, stage)).values(known_to_at=known_at)
     ).rowcount
-    is_believed = sa.exists(sa.select(sa.literal(1)).select_from(table).where(believed).correlate(stage))
-    statement = _insert_from_stage(table, stage, provenance, known_to, ~is_believed)
-    opened = connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
-    changed = closed + replaced
-    return changed, opened - changed
-
-
-def _next_known_from(table: sa.Table, stage: sa.Table, known_at: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """When the version after `known_at` begins: a late delivery's version ends there."""
-    later = table.alias("later")
-    return (
-        sa.select(sa.func.min(later.c.known_from_at))
-        .where(*(later.c[k] == stage.c[k] for k in table_info(table).natural_key), later.c.known_from_at > known_at)
-        .correlate(stage)
-        .scalar_subquery()
-    )
-
-
-def _insert_from_stage(
-    table: sa.Table,
-    stage: sa.Table,
-    provenance: dict[str, Any],
-    known_to: sa.ColumnElement[Any],
-    where: sa.ColumnElement[bool],
-) -> sa.Insert:
+    is_current = sa.exists(sa.select(sa.literal(1)).select_from(table).where(current).correlate(stage))
     names = [c.name for c in stage.columns]
-    return sa.insert(table).from_select(
-        [*names, "known_from_at", "known_to_at", "payload_id"],
-        sa.select(
-            *stage.columns,
-            sa.literal(provenance["known_from_at"], UtcDateTime()),
-            sa.type_coerce(known_to, UtcDateTime()),
-            sa.literal(provenance["payload_id"], sa.String(64)),
-        ).where(where),
+    statement = sa.insert(table).from_select(
+        [*names, "known_from_at"],
+        sa.select(*stage.columns, sa.literal(known_at, UtcDateTime())).where(~is_current),
+    )
+    opened = connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+    return closed, opened - closed
+
+
+def _firsts(
+    connection: sa.Connection, table: sa.Table, subject_column: str, where: sa.ColumnElement[bool]
+) -> dict[str, dt.date]:
+    date_column = table_info(table).date_column
+    assert date_column is not None
+    subject = table.c[subject_column]
+    rows = connection.execute(sa.select(subject, sa.func.min(table.c[date_column])).where(where).group_by(subject))
+    return {row[0]: row[1] for row in rows}
+
+
+def _says_nothing_new(
+    connection: sa.Connection, table: sa.Table, stage: sa.Table, known_at: dt.datetime, staged_rows: int
+) -> bool:
+    """Whether every row is what is believed since `known_at` or before."""
+    same = sa.and_(
+        _same_key(table, stage),
+        table.c.known_from_at <= known_at,
+        table.c.known_to_at.is_(None),
+        sa.not_(_differs(table, stage)),
+    )
+    count = sa.select(sa.func.count()).select_from(table.join(stage, same))
+    return connection.scalar(count) == staged_rows
+
+
+def _copy_versions(connection: sa.Connection, table: sa.Table, keys: sa.Table) -> sa.Table:
+    """A temporary table with every version of the keys, as they stand before they are touched."""
+    copy = sa.Table(
+        f"before_{table.name}",
+        sa.MetaData(),
+        *(sa.Column(c.name, c.type, primary_key=c.primary_key) for c in table.columns),
+        prefixes=["TEMPORARY"],
+    )
+    copy.create(connection, checkfirst=False)
+    names = [c.name for c in table.columns]
+    select = sa.select(*table.columns).join(keys, _same_key(table, keys))
+    rows = connection.execute(sa.insert(copy).from_select(names, select), execution_options={"preserve_rowcount": True})
+    _analyze(connection, copy, rows.rowcount)
+    return copy
+
+
+def _forget_since(connection: sa.Connection, table: sa.Table, keys: sa.Table, since: dt.datetime) -> None:
+    """Takes the keys back to what was known just before `since`."""
+    of_keys = sa.exists(sa.select(sa.literal(1)).select_from(keys).where(_same_key(table, keys)).correlate(table))
+    connection.execute(sa.delete(table).where(of_keys, table.c.known_from_at >= since))
+    connection.execute(
+        sa.update(table)
+        .where(of_keys, table.c.known_from_at < since, table.c.known_to_at >= since)
+        .values(known_to_at=None)
     )
 
 
-def coalesce(connection: sa.Connection, table: sa.Table, subject_column: str, subjects: Sequence[str]) -> int:
-    """Joins neighbouring versions of equal value, after a late delivery and what was merged again behind it.
-
-    Returns how many versions were absorbed by the one before them.
-    """
-    info = table_info(table)
-    absorbed = 0
-    before = table.alias("before")
-    touching = sa.and_(
-        *(before.c[k] == table.c[k] for k in info.natural_key),
-        before.c.known_to_at == table.c.known_from_at,
-        *(before.c[c.name].is_not_distinct_from(table.c[c.name]) for c in value_columns(table)),
-    )
-    while True:
-        rows = connection.execute(
-            sa.select(*(table.c[k] for k in info.natural_key), table.c.known_from_at, table.c.known_to_at, before.c.known_from_at)
-            .join(before, touching)
-            .where(table.c[subject_column].in_(subjects))
-            .order_by(*(table.c[k] for k in info.natural_key), table.c.known_from_at)
-        ).all()
-        if not rows:
-            return absorbed
-        done: set[tuple[Any, ...]] = set()
-        for *key, known_from, known_to, before_from in rows:
-            if tuple(key) in done:
-                continue  # the next pass sees the longer version
-            done.add(tuple(key))
-            same = [table.c[k] == value for k, value in zip(info.natural_key, key, strict=True)]
-            connection.execute(sa.delete(table).where(*same, table.c.known_from_at == known_from))
-            connection.execute(
-                sa.update(table).where(*same, table.c.known_from_at == before_from).values(known_to_at=known_to)
-            )
-            absorbed += 1
+def _in_order(
+    table: sa.Table, deliveries: Iterable[Delivery], of_keys: pd.DataFrame
+) -> Iterable[tuple[dt.datetime, pd.DataFrame]]:
+    """What the deliveries say about the keys, one frame per time; of one time the greatest payload id counts."""
+    key = [name for name in table_info(table).natural_key if name in of_keys.columns]
+    ordered = sorted(deliveries, key=attrgetter("known_at", "payload_id"))
+    for known_at, group in itertools.groupby(ordered, key=attrgetter("known_at")):
+        frames = [one.frame.merge(of_keys[key], on=key).assign(payload_id=one.payload_id) for one in group]
+        rows = pd.concat([frame for frame in frames if not frame.empty] or frames[:1])
+        if not rows.empty:
+            yield known_at, rows.drop_duplicates(key, keep="last")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement, SetColumnComment, SetTableComment
@@ -19,6 +20,9 @@ from rally_pipeline.errors import ProfileMismatchError, SchemaVersionError
 from rally_pipeline.schema import core, metadata, ops, table_info
 from rally_pipeline.settings import Profile
 from rally_pipeline.warehouse.engine import Warehouse
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 #: The revision this code reads and writes; a test holds it equal to the newest script in ``migrations/versions``.
 HEAD = "0001"
@@ -75,29 +79,45 @@ def _migrate(connection: sa.Connection, tell: Callable[[str], None]) -> None:
     revision = current_revision(connection)
     if revision == HEAD:
         return
-    if revision is None:
-        present = set(sa.inspect(connection).get_table_names()) & set(metadata.tables)
-        if present:
-            raise SchemaVersionError(
-                f"the warehouse has tables of this project ({', '.join(sorted(present)[:3])} …) but no schema version. "
-                "Fix: point RALLY_WAREHOUSE_URL at an empty database, or restore alembic_version from a backup."
-            )
+    if reason := refusal(connection, revision):
+        raise SchemaVersionError(reason)
     from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if revision is not None and revision not in known:
-        raise SchemaVersionError(
-            f"the warehouse has schema version {revision}, this code knows up to {HEAD}: it was written by a newer "
-            "rally-pipeline. Fix: upgrade rally-pipeline, or use another warehouse."
-        )
+    config = _config()
     if revision is not None:
         tell(f"upgrading the warehouse from schema version {revision} to {HEAD}")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def refusal(connection: sa.Connection, revision: str | None) -> str | None:
+    """Why a warehouse at `revision` cannot be used; ``None`` if it can, upgraded if need be."""
+    if revision == HEAD:
+        return None
+    if revision is None:
+        present = set(sa.inspect(connection).get_table_names()) & set(metadata.tables)
+        if not present:
+            return None
+        return (
+            f"the warehouse has tables of this project ({', '.join(sorted(present)[:3])} …) but no schema version. "
+            "Fix: point RALLY_WAREHOUSE_URL at an empty database, or restore alembic_version from a backup."
+        )
+    from alembic.script import ScriptDirectory
+
+    if revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}:
+        return None
+    return (
+        f"the warehouse has schema version {revision}, this code knows up to {HEAD}: it was written by a newer "
+        "rally-pipeline. Fix: upgrade rally-pipeline, or use another warehouse."
+    )
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def _settle_profile(connection: sa.Connection, asked: Profile | None) -> Profile:

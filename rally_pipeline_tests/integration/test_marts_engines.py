@@ -1,9 +1,10 @@
-"""Every derived table, on both engines, against the independent computation; and refreshes in parts against the whole."""
+"""Every derived table on both engines: against the independent computation, and refreshed parts against the whole."""
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -93,7 +94,7 @@ def _change(connection: sa.Connection, rng: random.Random, latest: bool) -> dict
     return {table: subjects for table, subjects in found.items() if subjects}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_refreshing_what_changed_gives_the_whole(connection: sa.Connection, seed: int) -> None:
     rng = random.Random(seed)
     _world(1).write(connection)
@@ -117,7 +118,7 @@ def test_growing_day_by_day_gives_the_whole(connection: sa.Connection) -> None:
     rest = oracle.World()
     rest.tables |= {k: v for k, v in world.tables.items() if k not in ("core_price_daily", "core_fx_daily")}
     rest.write(connection)
-    for begin, end in zip(steps, steps[1:], strict=False):
+    for begin, end in itertools.pairwise(steps):
         part = oracle.World()
         changes: dict[str, dict[str, dt.date]] = {"core_price_daily": {}, "core_fx_daily": {}}
         for table, day, subject in (

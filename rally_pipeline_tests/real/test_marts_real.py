@@ -117,13 +117,18 @@ def test_recorded_indices(warehouse_url: str) -> None:
         year_end = {
             row["symbol"]: row
             for row in connection.execute(
-                sa.select(performance).where(performance.c.session_date.between(dt.date(2024, 12, 30), dt.date(2025, 1, 1)))
+                sa.select(performance)
+                .where(performance.c.session_date.between(dt.date(2024, 12, 30), dt.date(2025, 1, 1)))
                 .order_by(performance.c.session_date)
             ).mappings()
         }
-        high = connection.execute(
-            sa.select(extremes).where(extremes.c.symbol == "^HSI", extremes.c.session_date == dt.date(2024, 10, 7))
-        ).mappings().one()
+        high = (
+            connection.execute(
+                sa.select(extremes).where(extremes.c.symbol == "^HSI", extremes.c.session_date == dt.date(2024, 10, 7))
+            )
+            .mappings()
+            .one()
+        )
     engine.dispose()
     hang_seng, dax, spx = (year_end[symbol] for symbol in INDICES)
     assert hang_seng["session_date"] == dt.date(2024, 12, 31)

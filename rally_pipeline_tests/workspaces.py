@@ -1,0 +1,127 @@
+"""A workspace in a temporary home, files to put into it, and what stands in its tables, for tests.
+
+Belongs here: what the tests of several rooms need to run the real steps on small data. Does not belong here: expected
+values of any test.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from rally_pipeline import ingest
+from rally_pipeline.archive import FetchRecord
+from rally_pipeline.catalog import load_catalog
+from rally_pipeline.schema import core, metadata
+from rally_pipeline.sessions import Calendars
+from rally_pipeline.settings import Settings, load_settings
+from rally_pipeline.sources import ecb, price_files
+from rally_pipeline.sources.base import FetchRequest, Payload
+from rally_pipeline.workspace import Workspace, open_workspace
+
+ROOT = Path(__file__).parents[1]
+HEADER = "date,open,high,low,close,volume"
+
+
+@functools.cache
+def shared_calendars() -> Calendars:
+    """The calendars of the shipped catalog, built once."""
+    return Calendars.from_catalog(load_catalog(None))
+
+
+def settings_for(home: Path, url: str | None = None, **more: Any) -> Settings:
+    """Settings of a home; nothing is taken from the environment but what tests set."""
+    return load_settings(home=home, warehouse_url=url, **more)
+
+
+def open_at(home: Path, url: str | None = None, **more: Any) -> Workspace:
+    """An opened workspace."""
+    return open_workspace(settings_for(home, url, **more))
+
+
+def utc(text: str) -> dt.datetime:
+    """An aware time from ISO text; UTC where it does not say."""
+    value = dt.datetime.fromisoformat(text)
+    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+
+
+def price_csv(rows: Iterable[Sequence[object]], header: str = HEADER) -> bytes:
+    """A plain price file."""
+    return "\n".join([header, *(",".join("" if c is None else str(c) for c in row) for row in rows), ""]).encode()
+
+
+def price_payload(
+    body: bytes, symbol: str | None = "0700.HK", *, source: str = "file", known_at: dt.datetime, name: str = "a.csv"
+) -> Payload:
+    """A payload as a dropped price file gives."""
+    return Payload(price_files.request_for(name, source=source, symbol=symbol), body, "text/csv", 200, known_at)
+
+
+def fx_payload(body: bytes, *, known_at: dt.datetime, source: str = "ecb") -> Payload:
+    """A payload as a dropped file of reference rates gives."""
+    return Payload(ecb.request_for("eurofxref.csv", source=source), body, "text/csv", 200, known_at)
+
+
+def deliver(workspace: Workspace, payload: Payload, **options: Any) -> ingest.LoadOutcome:
+    """Keeps and loads one payload."""
+    return ingest.load(workspace, ingest.keep(workspace, payload, **options))
+
+
+def record_of(workspace: Workspace, request: FetchRequest) -> FetchRecord | None:
+    """The archived record of a request, if there is one."""
+    return next((r for r in workspace.archive.records() if r.request == request), None)
+
+
+def rows_of(workspace: Workspace, table: str | sa.Table, *where: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
+    """All rows of a table in order of its primary key."""
+    if isinstance(table, str):
+        table = metadata.tables[table]
+    query = sa.select(table).where(*where).order_by(*table.primary_key.columns)
+    with workspace.warehouse.read() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def core_rows(workspace: Workspace) -> dict[str, list[dict[str, Any]]]:
+    """All rows of the versioned facts."""
+    return {t.name: rows_of(workspace, t) for t in (core.core_price_daily, core.core_fx_daily)}
+
+
+def count(workspace: Workspace, table: str) -> int:
+    """How many rows a table has."""
+    with workspace.warehouse.read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(metadata.tables[table])) or 0
+
+
+def environment(home: Path, url: str | None = None, **more: str) -> dict[str, str]:
+    """The environment of a subprocess with only these settings."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RALLY_", "DAGSTER_"))}
+    return {**kept, "RALLY_HOME": str(home), **({"RALLY_WAREHOUSE_URL": url} if url else {}), **more}
+
+
+def run_cli(
+    arguments: Sequence[object], env: Mapping[str, str], *, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """`rally-pipeline` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "rally_pipeline.cli", *map(str, arguments)],
+        env=dict(env),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def json_of(done: subprocess.CompletedProcess[str]) -> Any:
+    """What a command printed, as JSON."""
+    return json.loads(done.stdout)
