@@ -264,7 +264,7 @@ class Calendars:
         - ``year_base_date``, ``month_base_date``: last session of the years, months before the session's;
         - ``ago_1y_date``: last session on or before the day twelve months earlier;
         - ``window_52w_start``, ``window_3y_start``: the calendar days 52 weeks and 36 months earlier (2021-02-28 for
-          2024-02-29); windows are open at that end.
+          2024-02-29): first days of the windows, inclusive.
 
         The three anchors that are sessions are NaT where they would lie before the calendar's first session.
         """
