@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from rally_pipeline.errors import UsageError
 from rally_pipeline.marts.asof import derived_as_of
 from rally_pipeline.schema import core, metadata, table_info
+from rally_pipeline.schema.declare import UtcDateTime
 from rally_pipeline.warehouse.asof import as_of
 from rally_pipeline.workspace import Workspace
 
@@ -78,7 +79,8 @@ def _condition(table: sa.Table, text: str) -> tuple[str, Any]:
         )
     if value == "":
         return name, None
-    python_type = table.c[name].type.python_type
+    type_ = table.c[name].type
+    python_type = dt.datetime if isinstance(type_, UtcDateTime) else type_.python_type
     try:
         if python_type is bool:
             return name, {"true": True, "1": True, "false": False, "0": False}[value.lower()]
@@ -87,6 +89,8 @@ def _condition(table: sa.Table, text: str) -> tuple[str, Any]:
         if python_type is dt.datetime:
             instant = dt.datetime.fromisoformat(value)
             return name, instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
+        if python_type is int and not -(2**63) <= int(value) < 2**63:
+            raise ValueError
         return name, python_type(value)
     except (KeyError, ValueError):
         raise UsageError(f"--where {text!r}: {value!r} is not a {python_type.__name__}.") from None

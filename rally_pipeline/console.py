@@ -92,10 +92,19 @@ def write_json(rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
 
 def write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: TextIO) -> None:
     """CSV with a header. A text that a spreadsheet would run as a formula gets an apostrophe before it."""
-    writer = csv.writer(stream, lineterminator="\n")
+    # The writer quotes a cell with "\r" in it only if that is part of its own line end.
+    writer = csv.writer(_UnixLines(stream), lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_csv_cell(row[name]) for name in columns])
+
+
+class _UnixLines:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        self._stream.write(line.removesuffix("\r\n") + "\n")
 
 
 def _csv_cell(value: Any) -> Any:

@@ -179,6 +179,17 @@ def register(connection: sa.Connection, record: FetchRecord) -> None:
     )
 
 
+def register_archived(workspace: Workspace) -> int:
+    """Registers every archived fetch that ``raw_fetch`` does not know, and says how many: what a run that was killed
+    between the two left behind, or all of it for a new warehouse beside an old archive."""
+    with workspace.warehouse.write() as connection:
+        known = set(connection.scalars(sa.select(raw.raw_fetch.c.fetch_id)))
+        missing = [record for record in workspace.archive.records() if record.fetch_id not in known]
+        for record in missing:
+            register(connection, record)
+    return len(missing)
+
+
 def pending(
     connection: sa.Connection,
     dataset: Dataset,

@@ -6,10 +6,11 @@ values of any test.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-import functools
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,23 +20,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from rally_pipeline import ingest
-from rally_pipeline.archive import FetchRecord
-from rally_pipeline.catalog import load_catalog
+from rally_pipeline.archive import Archive
 from rally_pipeline.schema import core, metadata
-from rally_pipeline.sessions import Calendars
 from rally_pipeline.settings import Settings, load_settings
 from rally_pipeline.sources import ecb, price_files
-from rally_pipeline.sources.base import FetchRequest, Payload
+from rally_pipeline.sources.base import Payload
+from rally_pipeline.warehouse.engine import open_warehouse
 from rally_pipeline.workspace import Workspace, open_workspace
 
 ROOT = Path(__file__).parents[1]
 HEADER = "date,open,high,low,close,volume"
-
-
-@functools.cache
-def shared_calendars() -> Calendars:
-    """The calendars of the shipped catalog, built once."""
-    return Calendars.from_catalog(load_catalog(None))
 
 
 def settings_for(home: Path, url: str | None = None, **more: Any) -> Settings:
@@ -74,11 +68,6 @@ def fx_payload(body: bytes, *, known_at: dt.datetime, source: str = "ecb") -> Pa
 def deliver(workspace: Workspace, payload: Payload, **options: Any) -> ingest.LoadOutcome:
     """Keeps and loads one payload."""
     return ingest.load(workspace, ingest.keep(workspace, payload, **options))
-
-
-def record_of(workspace: Workspace, request: FetchRequest) -> FetchRecord | None:
-    """The archived record of a request, if there is one."""
-    return next((r for r in workspace.archive.records() if r.request == request), None)
 
 
 def rows_of(workspace: Workspace, table: str | sa.Table, *where: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
@@ -125,3 +114,15 @@ def run_cli(
 def json_of(done: subprocess.CompletedProcess[str]) -> Any:
     """What a command printed, as JSON."""
     return json.loads(done.stdout)
+
+
+def fresh_copy(template: Workspace, home: Path) -> Workspace:
+    """A workspace like a newly made one of the embedded engine, in a home of its own, without the work of making it."""
+    settings = settings_for(home)
+    home.mkdir(parents=True, exist_ok=True)
+    source = sa.make_url(template.settings.resolved_warehouse_url).database
+    assert source is not None
+    with sqlite3.connect(source) as one, sqlite3.connect(home / "warehouse.sqlite") as other:
+        one.backup(other)
+    warehouse = open_warehouse(settings.resolved_warehouse_url, lock_timeout_seconds=5)
+    return dataclasses.replace(template, settings=settings, archive=Archive(settings.archive_dir), warehouse=warehouse)

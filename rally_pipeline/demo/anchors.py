@@ -1,7 +1,7 @@
-"""What the demo is pinned to: published closes and rates, and the freely chosen way-points between them.
+"""What the demo is pinned to: published closes, rates and flows, and the freely chosen way-points between them.
 
 Belongs here: figures and the text that says which of them are facts. Does not belong here: how the days between are
-filled (`prices.py`, `fx.py`).
+filled (`prices.py`, `fx.py`, `flows.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ DEMO_NOTICE = (
     "Demo data. The closes listed as anchors, the ECB rates listed by day, and Alibaba's Hong Kong share volumes of "
     "October 2024, February 2025 and 1-17 February 2025 restate published figures. Every other price, rate, volume "
     "and dividend is synthetic: computed from a fixed seed, not observed. History starts on 2021-11-01, so a 'record "
-    "since listing' means since then."
+    "since listing' means since then. "
+    "Southbound buying and selling of 5-18 February 2025, the best eight-session net buys of September 2024 "
+    "(HK$ 26.94 bn) and to 14 November 2024 (HK$ 63.8 bn) and the turnover of 8 October 2024 (HK$ 280.3 bn) restate "
+    "published figures; every other Stock Connect figure, most active share and market turnover is synthetic."
 )
 
 
@@ -203,11 +206,88 @@ CHOSEN_CROSS_RATES: dict[str, tuple[float, float]] = {
     "KRW": (1363.0, 1522.0), "INR": (86.70, 91.00),
 }  # fmt: skip
 
+#: Southbound as published, HK$ million: day -> (bought, sold through Shanghai; bought, sold through Shenzhen).
+PUBLISHED_SOUTHBOUND: dict[dt.date, tuple[float, float, float, float]] = {
+    dt.date.fromisoformat(day): figures
+    for day, figures in {
+        "2025-02-05": (23_911.09, 25_638.67, 14_856.94, 18_429.40),
+        "2025-02-06": (28_716.99, 23_587.08, 19_879.74, 15_948.85),
+        "2025-02-07": (37_009.00, 34_709.36, 23_859.03, 25_091.62),
+        "2025-02-10": (40_513.29, 29_998.44, 25_528.20, 19_575.22),
+        "2025-02-11": (30_666.74, 32_363.36, 17_359.20, 24_560.69),
+        "2025-02-12": (40_103.30, 34_183.85, 23_666.26, 22_074.13),
+        "2025-02-13": (50_908.47, 48_573.37, 28_146.86, 31_505.62),
+        "2025-02-14": (49_206.90, 45_163.45, 32_507.07, 28_837.56),
+        "2025-02-17": (65_198.81, 57_528.40, 40_522.70, 37_421.03),
+        "2025-02-18": (53_119.40, 39_606.04, 34_791.04, 25_881.87),
+    }.items()
+}
+
+#: Net buy of the eight sessions that end on the day, HK$ million, published in billions with one or two decimals: the
+#: largest that ends in September 2024, and the largest of all to 2025-02-14. How it spreads over them is synthetic.
+PUBLISHED_BEST_WINDOWS: dict[dt.date, float] = {dt.date(2024, 9, 23): 26_940.0, dt.date(2024, 11, 14): 63_800.0}
+
+#: Buying and selling of both channels, HK$ million, published in billions with one decimal: the record to 2025-02-14.
+PUBLISHED_SOUTHBOUND_TURNOVER: dict[dt.date, float] = {dt.date(2024, 10, 8): 280_300.0}
+
+#: Way-points of southbound turnover, not facts, HK$ bn a session.
+CHOSEN_SOUTHBOUND_TURNOVER: dict[dt.date, float] = {
+    dt.date.fromisoformat(day): value
+    for day, value in {
+        "2021-11-01": 33.0, "2022-03-15": 46.0, "2022-07-15": 29.0, "2022-11-15": 42.0, "2023-02-01": 36.0,
+        "2023-07-01": 30.0, "2023-12-29": 28.0, "2024-05-20": 46.0, "2024-08-30": 33.0, "2024-09-23": 42.0,
+        "2024-09-27": 92.0, "2024-09-30": 104.0, "2024-10-10": 108.0, "2024-10-31": 84.0, "2024-11-14": 92.0,
+        "2024-12-31": 64.0, "2025-01-13": 58.0, "2025-01-27": 76.0, "2025-02-19": 112.0, "2025-02-28": 108.0,
+    }.items()
+}  # fmt: skip
+
+#: Eastmoney has rows without figures for a few days on which southbound did not trade; which ones is chosen.
+CLOSED_DAY_ROWS = tuple(
+    dt.date.fromisoformat(day)
+    for day in ("2022-04-04", "2022-10-04", "2023-05-26", "2023-10-02", "2024-09-18", "2025-01-28", "2025-02-03",
+                "2025-02-04")
+)  # fmt: skip
+
+#: Southbound's accumulated net buy before the world starts, HK$ million by channel, and northbound's in CNY: chosen.
+CHOSEN_ACCUMULATED = {"southbound": {"sse": 1_050_000.0, "szse": 1_000_000.0},
+                      "northbound": {"sse": 830_000.0, "szse": 760_000.0}}  # fmt: skip
+
+#: Shares among which the most active southbound ones are drawn, with chosen weights: (code, name, weight).
+CHOSEN_TOP_STOCKS: tuple[tuple[str, str, float], ...] = (
+    ("00700", "TENCENT", 5.0), ("09988", "BABA-W", 5.5), ("03690", "MEITUAN-W", 3.6), ("01810", "XIAOMI-W", 4.0),
+    ("00981", "SMIC", 3.6), ("00941", "CHINA MOBILE", 2.4), ("01024", "KUAISHOU-W", 1.7), ("00883", "CNOOC", 1.8),
+    ("02800", "TRACKER FUND", 1.5), ("02015", "LI AUTO-W", 1.3), ("00939", "CCB", 1.4), ("01211", "BYD COMPANY", 1.3),
+    ("00388", "HKEX", 1.2), ("01398", "ICBC", 1.1), ("02269", "WUXI BIO", 1.0), ("09868", "XPENG-W", 1.1),
+    ("03033", "CSOP HS TECH", 0.9), ("00728", "CHINA TELECOM", 0.9),
+)  # fmt: skip
+
+#: First day on which a share could be traded southbound, where that lies in the demo's time.
+CONNECT_ENTRY = {"09988": dt.date(2024, 9, 10)}
+
+#: The same for northbound, by channel.
+CHOSEN_NORTHBOUND_STOCKS: dict[str, tuple[tuple[str, str, float], ...]] = {
+    "sse": (
+        ("600519", "KWEICHOW MOUTAI", 3.5), ("601318", "PING AN INSURANCE", 2.2), ("600036", "CM BANK", 2.1),
+        ("601899", "ZIJIN MINING", 1.9), ("600900", "CHINA YANGTZE POWER", 1.5), ("688981", "SMIC", 1.6),
+        ("600030", "CITIC SECURITIES", 1.6), ("603259", "WUXI APPTEC", 1.3), ("600276", "HENGRUI PHARMA", 1.3),
+        ("601012", "LONGI GREEN ENERGY", 1.2), ("600309", "WANHUA CHEMICAL", 1.0), ("601138", "FOXCONN IND", 1.5),
+    ),
+    "szse": (
+        ("300750", "CATL", 3.6), ("300059", "EAST MONEY", 2.8), ("002594", "BYD", 2.3), ("000858", "WULIANGYE", 1.7),
+        ("000333", "MIDEA GROUP", 1.9), ("300308", "ZHONGJI INNOLIGHT", 2.0), ("002475", "LUXSHARE", 1.6),
+        ("000651", "GREE ELECTRIC", 1.3), ("300274", "SUNGROW", 1.4), ("002415", "HIKVISION", 1.1),
+        ("300760", "MINDRAY", 1.2), ("000725", "BOE TECHNOLOGY", 1.2),
+    ),
+}  # fmt: skip
+
 
 def is_published_fact(symbol: str, day: dt.date) -> bool:
-    """Whether the demo's close of `symbol` (or its ECB rate, ``EURUSD``, ``EURHKD``, ``EURCNY``) restates a figure
-    that was published for that day; everything else is synthetic.
+    """Whether the demo's close of `symbol` (or its ECB rate, ``EURUSD``, ``EURHKD``, ``EURCNY``, or the buying and
+    selling of ``southbound_sse``, ``southbound_szse`` and their sum ``southbound_total``) restates a figure that was
+    published for that day; everything else is synthetic.
     """
+    if symbol in ("southbound_sse", "southbound_szse", "southbound_total"):
+        return day in PUBLISHED_SOUTHBOUND
     if symbol.startswith("EUR") and symbol[3:] in ECB_CURRENCIES:
         return day in PUBLISHED_RATES
     return day in PUBLISHED_CLOSES.get(symbol, {})

@@ -1,7 +1,7 @@
 """The demo upstream: a loopback HTTP server that answers ``BASE/HOST/PATH`` as the real hosts would.
 
 Belongs here: routes and wire formats of the upstreams, made from the demo world. Does not belong here: the world's
-figures (`anchors.py`, `prices.py`, `fx.py`) or any parsing.
+figures (`anchors.py`, `prices.py`, `fx.py`, `flows.py`) or any parsing.
 
 A route is ``(host, path pattern) -> handler``. Another room of the demo adds its own by passing routes to
 `DemoUpstream`; they are tried first, so a test can also put a failure in front of a real answer.
@@ -27,6 +27,16 @@ import numpy as np
 
 from rally_pipeline.catalog.model import Instrument, Kind
 from rally_pipeline.demo import anchors, fx
+from rally_pipeline.demo.flows import (
+    CHANNELS,
+    NORTHBOUND_UNDISCLOSED,
+    TOTAL,
+    DayFlow,
+    Flows,
+    Series,
+    TopStock,
+    build_flows,
+)
 from rally_pipeline.demo.paths import seeded
 from rally_pipeline.demo.prices import Bars, DemoWorld, default_world, price_hint
 
@@ -76,6 +86,14 @@ class View:
     def rates(self) -> fx.Rates:
         """Reference rates up to the day."""
         return self.world.rates().until(self.end)
+
+    def flows(self) -> Flows:
+        """Stock Connect figures of the whole world; ask `has_flows` before a day of them."""
+        return build_flows(self.world.days("SOUTHBOUND"))
+
+    def has_flows(self, day: dt.date) -> bool:
+        """Whether `day` is a southbound session up to the day."""
+        return day <= self.end and self.flows().is_session(day)
 
 
 Handler = Callable[[View, DemoRequest], DemoAnswer]
@@ -310,7 +328,7 @@ def _hang_seng_rows(view: View, series: str, i: int) -> list[tuple[str, ...]]:
     assert bars is not None
     day = bars.days[i]
     rng = seeded(f"hang seng {day}")
-    market = _market_turnover(view, day)
+    market = view.flows().market_turnover(day)
     dividend_yield, price_earnings = f"{rng.uniform(2.9, 3.6):.2f}", f"{rng.uniform(9.8, 13.0):.2f}"
 
     def row(name: str, currency: str, factor: float, turnover: float, to_hkd: str) -> tuple[str, ...]:
@@ -333,14 +351,6 @@ def _hang_seng_rows(view: View, series: str, i: int) -> list[tuple[str, ...]]:
     usdhkd = rates.rates["HKD"][-1] / rates.rates["USD"][-1]
     rows.append(row(f"{english} (USD) {chinese} (美元)", "USD", 7.75 / usdhkd, market * share, f"{usdhkd:.4f}"))
     return rows
-
-
-def _market_turnover(view: View, day: dt.date) -> float:
-    """HK$ million on the whole board: the Hang Seng Index's turnover scaled up."""
-    bars = view.bars("^HSI")
-    if bars is None or day not in bars.days:
-        return 150_000.0
-    return float(bars.turnover[bars.days.index(day)]) / 1e6 / 0.42
 
 
 def hang_seng_static(view: View, request: DemoRequest) -> DemoAnswer:
@@ -436,6 +446,256 @@ def _kline(bars: Bars, i: int, fields: Sequence[str]) -> str:
     return ",".join(cells.get(name, "0") for name in fields)
 
 
+# -- HKEX Stock Connect ----------------------------------------------------------------------------------------------
+
+_HKEX_KEPT_DAYS = 183
+_HKEX_SOUTHBOUND = (
+    "Total Turnover", "Buy Turnover", "Sell Turnover", "Total Trade Count", "Buy Trade Count", "Sell Trade Count",
+    "ETF Turnover",
+)  # fmt: skip
+#: Northbound amounts by side and the quota's balance are not disclosed any more: what is left, and the sentinel.
+_HKEX_NORTHBOUND = ("Total Turnover", "Total Trade Count", "DQB", "ETF Turnover")
+_HKEX_DQB = "999,999,999"
+_HKEX_NAME_WIDTH = 30
+
+
+def _hkex_table(style: int, classname: str, schema: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, Any]:
+    return {
+        "style": style,
+        "table": {"classname": classname, "schema": [list(schema)], "tr": [{"td": [list(row)]} for row in rows]},
+    }
+
+
+def _hkex_summary(flow: DayFlow, *, has_sides: bool) -> dict[str, Any]:
+    """Transposed: the schema names the rows, each of one cell."""
+    cells = {
+        "Total Turnover": f"{flow.turnover:,.2f}",
+        "Buy Turnover": f"{flow.buy:,.2f}",
+        "Sell Turnover": f"{flow.sell:,.2f}",
+        "Total Trade Count": f"{flow.buy_count + flow.sell_count:,}",
+        "Buy Trade Count": f"{flow.buy_count:,}",
+        "Sell Trade Count": f"{flow.sell_count:,}",
+        "DQB": _HKEX_DQB,
+        "ETF Turnover": f"{flow.etf_turnover:,.2f}",
+    }
+    schema = _HKEX_SOUTHBOUND if has_sides else _HKEX_NORTHBOUND
+    return _hkex_table(1, "tradingTable", schema, [[cells[name]] for name in schema])
+
+
+def _hkex_top(stocks: Sequence[TopStock], *, has_sides: bool) -> dict[str, Any]:
+    sides = ("Buy Turnover", "Sell Turnover") if has_sides else ()
+    schema = ("Rank", "Stock Code", "Stock Name", *sides, "Total Turnover")
+    rows = []
+    for rank, stock in enumerate(stocks, start=1):
+        amounts = (stock.buy, stock.sell, stock.turnover) if has_sides else (stock.turnover,)
+        name = stock.name.ljust(_HKEX_NAME_WIDTH)
+        rows.append([str(rank), stock.code, name, *(f"{amount:,}" for amount in amounts)])
+    return _hkex_table(2, "top10Table", schema, rows)
+
+
+def hkex_daily(view: View, request: DemoRequest) -> DemoAnswer:
+    """The day's file of Stock Connect: four markets, of the last 183 days."""
+    day = _compact_day(request.match["day"])
+    if day is None or not view.has_flows(day) or day < view.end - dt.timedelta(days=_HKEX_KEPT_DAYS):
+        return html_error(404, "Not Found")
+    flows = view.flows()
+    northbound_sides = day < NORTHBOUND_UNDISCLOSED
+    blocks: list[dict[str, Any]] = []
+    for channel in CHANNELS:
+        north = [
+            _hkex_summary(flows.northbound_day(channel, day), has_sides=northbound_sides),
+            _hkex_top(flows.northbound_top_stocks(channel, day), has_sides=northbound_sides),
+        ]
+        south = [
+            _hkex_summary(flows.southbound_day(channel, day), has_sides=True),
+            _hkex_top(flows.top_stocks(channel, day), has_sides=True),
+        ]
+        for direction, content in (("Northbound", north), ("Southbound", south)):
+            blocks.append(
+                {
+                    "id": len(blocks),
+                    "date": f"{day}",
+                    "market": f"{channel.upper()} {direction}",
+                    "tradingDay": 1,
+                    "content": content,
+                }
+            )
+    text = f"tabData = {json.dumps(blocks, separators=(',', ':'))};"
+    return DemoAnswer(text.encode(), media_type="application/javascript")
+
+
+def _compact_day(text: str) -> dt.date | None:
+    """``20250214`` as a date, or ``None`` if it is none."""
+    try:
+        return dt.date(int(text[:4]), int(text[4:6]), int(text[6:])) if len(text) == 8 else None
+    except ValueError:
+        return None
+
+
+# -- Eastmoney's history of Stock Connect ----------------------------------------------------------------------------
+
+#: MUTUAL_TYPE -> direction, channel.
+_MUTUAL_TYPES = {
+    "001": ("northbound", "sse"), "002": ("southbound", "sse"), "003": ("northbound", "szse"),
+    "004": ("southbound", "szse"), "005": ("northbound", TOTAL), "006": ("southbound", TOTAL),
+}  # fmt: skip
+_MUTUAL_TYPE = re.compile(r'\(MUTUAL_TYPE="(\d{3})"\)', re.ASCII)
+_MUTUAL_BOUND = re.compile(r"\(TRADE_DATE\s*(>=|<=|>|<|=)\s*'(\d{4}-\d{2}-\d{2})[^']*'\)", re.ASCII)
+_MUTUAL_MAX_PAGE = 1000
+
+
+def _eastmoney_refusal(code: int, message: str) -> DemoAnswer:
+    """Refusals come with status 200."""
+    return json_answer({"version": None, "result": None, "success": False, "message": message, "code": code})
+
+
+def eastmoney_mutual_history(view: View, request: DemoRequest) -> DemoAnswer:
+    """A page of one type's daily history, northbound without sides since 2024-08-19."""
+    if request.params.get("reportName") != "RPT_MUTUAL_DEAL_HISTORY":
+        return _eastmoney_refusal(9501, "报表配置不存在")
+    written = request.params.get("filter", "")
+    asked = _MUTUAL_TYPE.search(written)
+    if asked is None or asked[1] not in _MUTUAL_TYPES:
+        return _eastmoney_refusal(9201, "返回数据为空")
+    rows = [row for row in _mutual_rows(view, asked[1]) if _in_bounds(row["TRADE_DATE"][:10], written)]
+    if request.params.get("sortTypes", "-1") == "-1":
+        rows.reverse()
+    size, page = (
+        int(value) if value.isdigit() else default
+        for value, default in ((request.params.get("pageSize", ""), 50), (request.params.get("pageNumber", ""), 1))
+    )
+    size = max(1, min(size, _MUTUAL_MAX_PAGE))
+    picked = rows[(max(page, 1) - 1) * size : max(page, 1) * size]
+    if not picked:
+        return _eastmoney_refusal(9201, "返回数据为空")
+    result = {"pages": -(-len(rows) // size), "data": picked, "count": len(rows)}
+    return json_answer({"version": "demo", "result": result, "success": True, "message": "ok", "code": 0})
+
+
+def _in_bounds(day: str, written: str) -> bool:
+    tests: dict[str, Callable[[str, str], bool]] = {
+        ">=": str.__ge__, "<=": str.__le__, ">": str.__gt__, "<": str.__lt__, "=": str.__eq__,
+    }  # fmt: skip
+    return all(tests[operator](day, bound) for operator, bound in _MUTUAL_BOUND.findall(written))
+
+
+def _mutual_rows(view: View, code: str) -> list[dict[str, Any]]:
+    """All rows of a type, oldest first; a few closed days are among them, with a net of zero and nothing else."""
+    direction, channel = _MUTUAL_TYPES[code]
+    is_southbound = direction == "southbound"
+    flows = view.flows()
+    series: Series = (flows.southbound if is_southbound else flows.northbound)[channel]
+    starts = anchors.CHOSEN_ACCUMULATED[direction]
+    before = sum(starts.values()) if channel == TOTAL else starts[channel]
+    accumulated = np.round(before + np.cumsum(series.buy - series.sell) / 100, 2)
+    index = view.bars("^HSI" if is_southbound else "000300.SS")
+    closes = {} if index is None else dict(zip(index.days, index.close.tolist(), strict=True))
+    leaders = (
+        [(f"{number}.HK", name) for number, name, _ in anchors.CHOSEN_TOP_STOCKS]
+        if is_southbound
+        else [(f"{number}.{'SH' if number[0] == '6' else 'SZ'}", name)
+              for number, name, _ in anchors.CHOSEN_NORTHBOUND_STOCKS["szse" if channel == "szse" else "sse"]]
+    )  # fmt: skip
+    rows = []
+    previous: float | None = None
+    for i, day in enumerate(flows.days):
+        if day > view.end:
+            break
+        flow = _of_direction(flows, direction, channel, day)
+        disclosed = is_southbound or day < NORTHBOUND_UNDISCLOSED
+        close = closes.get(day)
+        lead_code, lead_name = leaders[day.toordinal() % len(leaders)]
+        rows.append(
+            {
+                "MUTUAL_TYPE": code,
+                "TRADE_DATE": f"{day} 00:00:00",
+                "FUND_INFLOW": None,
+                "NET_DEAL_AMT": flow.net if disclosed else None,
+                "QUOTA_BALANCE": None,
+                "ACCUM_DEAL_AMT": float(accumulated[i]) if disclosed else None,
+                "BUY_AMT": flow.buy if disclosed else None,
+                "SELL_AMT": flow.sell if disclosed else None,
+                "LEAD_STOCKS_CODE": lead_code,
+                "LEAD_STOCKS_NAME": lead_name,
+                "LS_CHANGE_RATE": round(2.0 + day.toordinal() % 80 / 10, 2),
+                "INDEX_CLOSE_PRICE": close,
+                "INDEX_CHANGE_RATE": round((close / previous - 1) * 100, 2) if close and previous else None,
+                "HOLD_MARKET_CAP": None,
+                "DEAL_AMT": flow.turnover,
+                "DEAL_NUM": flow.buy_count + flow.sell_count,
+            }
+        )
+        previous = close
+    if is_southbound:
+        empty = dict.fromkeys(rows[0] if rows else ())
+        closed = [day for day in anchors.CLOSED_DAY_ROWS if day <= view.end]
+        rows += [{**empty, "MUTUAL_TYPE": code, "TRADE_DATE": f"{day} 00:00:00", "NET_DEAL_AMT": 0.0} for day in closed]
+        rows.sort(key=lambda row: row["TRADE_DATE"])
+    return rows
+
+
+def _of_direction(flows: Flows, direction: str, channel: str, day: dt.date) -> DayFlow:
+    return flows.southbound_day(channel, day) if direction == "southbound" else flows.northbound_day(channel, day)
+
+
+# -- the mainland exchanges' own southbound figures ------------------------------------------------------------------
+
+
+def _hundred_million(amount_mn: float) -> str:
+    return f"{amount_mn / 100:,.2f}"
+
+
+def sse_southbound(view: View, request: DemoRequest) -> DemoAnswer:
+    """Shanghai's figures of a day in units of 100 million, HKD; before 2024-08-19 CNY, which nothing says."""
+    day = _compact_day(request.params.get("tradeDate", ""))
+    if day is None or not view.has_flows(day):
+        return json_answer({"quatationInfo": "success", "result": [None]})
+    flow = view.flows().southbound_day("sse", day)
+    factor = 1.0 if day >= NORTHBOUND_UNDISCLOSED else _cny_per_hkd(view, day)
+    row = {
+        "TRADE_DATE": f"{day:%Y%m%d}",
+        "BUY_AMOUNT": _hundred_million(flow.buy * factor),
+        "SELL_AMOUNT": _hundred_million(flow.sell * factor),
+        "TOTAL_AMOUNT": _hundred_million(flow.turnover * factor),
+        "ETF_TOTAL_AMOUNT": _hundred_million(flow.etf_turnover * factor),
+        "BUY_VOLUME": f"{flow.buy_count / 1e4:,.2f}",
+        "SELL_VOLUME": f"{flow.sell_count / 1e4:,.2f}",
+        "TOTAL_VOLUME": f"{(flow.buy_count + flow.sell_count) / 1e4:,.2f}",
+    }
+    return json_answer({"quatationInfo": "success", "result": [row]})
+
+
+def _cny_per_hkd(view: View, day: dt.date) -> float:
+    rates = view.rates().until(day)
+    return float(rates.rates["CNY"][-1] / rates.rates["HKD"][-1])
+
+
+def szse_southbound(view: View, request: DemoRequest) -> DemoAnswer:
+    """Shenzhen's report of a day, its figures named by Chinese labels, in units of HK$ 100 million."""
+    if request.params.get("CATALOGID") != "SGT_GGTJYRB":
+        return json_answer([])
+    try:
+        day = dt.date.fromisoformat(request.params.get("txtDate", ""))
+    except ValueError:
+        return json_answer([{"metadata": {"catalogid": "SGT_GGTJYRB", "subname": ""}, "data": [], "error": None}])
+    metadata = {"catalogid": "SGT_GGTJYRB", "name": "港股通交易日报", "subname": f"{day}"}
+    if not view.has_flows(day):
+        return json_answer([{"metadata": metadata, "data": [], "error": None}])
+    flow = view.flows().southbound_day("szse", day)
+    figures = {
+        "当日交易总额（亿元港币）": _hundred_million(flow.turnover),
+        "当日买入交易金额（亿元港币）": _hundred_million(flow.buy),
+        "当日卖出交易金额（亿元港币）": _hundred_million(flow.sell),
+        "当日交易总笔数（万笔）": f"{(flow.buy_count + flow.sell_count) / 1e4:,.2f}",
+        "当日买入交易笔数（万笔）": f"{flow.buy_count / 1e4:,.2f}",
+        "当日卖出交易笔数（万笔）": f"{flow.sell_count / 1e4:,.2f}",
+        "当日ETF交易总额（亿元港币）": _hundred_million(flow.etf_turnover),
+        "当日额度余额（亿元人民币）": "420.00",
+    }
+    data = [{"label": label, "total": value} for label, value in figures.items()]
+    return json_answer([{"metadata": metadata, "data": data, "error": None}])
+
+
 # -- ECB -------------------------------------------------------------------------------------------------------------
 
 
@@ -510,6 +770,10 @@ ROUTES: tuple[Route, ...] = (
           hang_seng_manifest),
     Route("www.hsi.com.hk", r"/api/wsit-hsi-ddoc-ea-public-website-proxy/v1/content/gcs/download", hang_seng_download),
     Route("push2his.eastmoney.com", r"/api/qt/stock/kline/get", eastmoney_kline),
+    Route("www.hkex.com.hk", r"/eng/csm/DailyStat/data_tab_daily_(?P<day>\d{8})e\.js", hkex_daily),
+    Route("datacenter-web.eastmoney.com", r"/api/data/v1/get", eastmoney_mutual_history),
+    Route("query.sse.com.cn", r"/ggt/getQuatationInfo\.do", sse_southbound),
+    Route("www.szse.cn", r"/api/report/ShowReport/data", szse_southbound),
     Route("www.ecb.europa.eu", r"/stats/eurofxref/eurofxref-daily\.xml", ecb_daily),
     Route("www.ecb.europa.eu", r"/stats/eurofxref/eurofxref-hist-90d\.xml", ecb_90_days),
     Route("www.ecb.europa.eu", r"/stats/eurofxref/eurofxref-hist\.zip", ecb_history),

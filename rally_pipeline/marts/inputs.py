@@ -23,7 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from rally_pipeline.schema import core, mart
+from rally_pipeline.schema import core, mart, metadata
 
 #: Longest distance, in calendar days, between the day asked for and the bar taken for it.
 BASE_TOLERANCE_DAYS = 7
@@ -33,6 +33,9 @@ RATE_TOLERANCE_DAYS = 5
 LAST_SESSION_DAYS = 31
 
 
+_UNSET: sa.FromClause = sa.table("nothing")
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The selectables a definition reads, with the columns of the tables they stand for.
@@ -40,7 +43,8 @@ class Inputs:
     ``prices_raw`` and ``fx_raw`` are the believed versions of ``core_price_daily`` and ``core_fx_daily``, one row per
     natural key. Everything a definition looks up row by row (``prices``, ``fx_usd``, ``sessions``) should be a table
     with its primary key, not a query. ``volume_monthly`` is read by its own definition for the months before
-    ``Scope.start``, so without a start it may be empty.
+    ``Scope.start``, so without a start it may be empty. Of the flow tables, ``*_raw`` are believed versions and
+    ``*_closed`` the versions no longer believed.
     """
 
     prices_raw: sa.FromClause
@@ -54,6 +58,17 @@ class Inputs:
     sessions: sa.FromClause
     index_performance: sa.FromClause
     volume_monthly: sa.FromClause
+    price_extremes: sa.FromClause = _UNSET
+    price_since_event: sa.FromClause = _UNSET
+    southbound_raw: sa.FromClause = _UNSET
+    southbound_closed: sa.FromClause = _UNSET
+    top_stocks_raw: sa.FromClause = _UNSET
+    broker_flows_raw: sa.FromClause = _UNSET
+    broker_flows_closed: sa.FromClause = _UNSET
+    market_turnover_raw: sa.FromClause = _UNSET
+    southbound: sa.FromClause = _UNSET
+    southbound_since_event: sa.FromClause = _UNSET
+    reconciliation: sa.FromClause = _UNSET
 
     def replace(self, **changes: sa.FromClause) -> Inputs:
         """The same inputs with some of them exchanged."""
@@ -75,7 +90,34 @@ def current_inputs() -> Inputs:
         sessions=core.core_session,
         index_performance=mart.mart_index_performance_daily,
         volume_monthly=mart.mart_trading_volume_monthly,
+        price_extremes=mart.mart_price_extremes_daily,
+        price_since_event=mart.mart_price_since_event_daily,
+        **_current_flows(),
     )
+
+
+def _current_flows() -> dict[str, sa.FromClause]:
+    """What is believed now of the flow tables; nothing where they are not declared."""
+    declared = metadata.tables
+    if "core_southbound_flow_daily" not in declared:
+        return {}
+
+    def versions(name: str, *, believed: bool, alias: str) -> sa.FromClause:
+        made = declared[name]
+        end = made.c.known_to_at
+        return sa.select(made).where(end.is_(None) if believed else end.is_not(None)).subquery(alias)
+
+    return {
+        "southbound_raw": versions("core_southbound_flow_daily", believed=True, alias="southbound_believed"),
+        "southbound_closed": versions("core_southbound_flow_daily", believed=False, alias="southbound_closed"),
+        "top_stocks_raw": versions("core_southbound_top_stock_daily", believed=True, alias="top_stock_believed"),
+        "broker_flows_raw": versions("core_broker_flow", believed=True, alias="broker_flow_believed"),
+        "broker_flows_closed": versions("core_broker_flow", believed=False, alias="broker_flow_closed"),
+        "market_turnover_raw": versions("core_market_turnover_daily", believed=True, alias="turnover_believed"),
+        "southbound": declared["core_southbound_resolved_daily"],
+        "southbound_since_event": declared["mart_southbound_since_event"],
+        "reconciliation": declared["ops_reconciliation"],
+    }
 
 
 @dataclass(frozen=True)
@@ -119,18 +161,21 @@ class Derived:
         inputs: names of the tables whose changes make this one stale, direct ones only (reference tables excepted:
             when they change, everything is stale).
         select: the definition; its columns are those of the table, in the same order.
-        subject: column by which changes are told apart.
+        subject: column by which changes are told apart; None = only days count.
         widen: which further subjects change along with the given ones.
         floor: first day of the row that holds a day, for tables whose rows are longer than one day.
+        reach: first day of which rows may change when inputs change from the given day on, where that is earlier; for
+            tables without a subject.
         has_full_plan: whether computing all history of a subject is cheaper when it is asked for without a start.
     """
 
     table: sa.Table
     inputs: tuple[str, ...]
     select: Select
-    subject: str = "symbol"
+    subject: str | None = "symbol"
     widen: Widen | None = None
     floor: Callable[[dt.date], dt.date] | None = None
+    reach: Callable[[sa.Connection, dt.date], dt.date] | None = None
     has_full_plan: bool = True
 
 
@@ -197,6 +242,26 @@ def _month_start_sqlite(element: month_start, compiler: SQLCompiler, **kw: Any) 
     return f"date({day}, 'start of month')"
 
 
+class year_start(FunctionElement[dt.date]):  # noqa: N801 - reads as a function
+    """1 January of the year of a date."""
+
+    name = "year_start"
+    type = sa.Date()
+    inherit_cache = True
+
+
+@compiles(year_start)
+def _year_start(element: year_start, compiler: SQLCompiler, **kw: Any) -> str:
+    (day,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"make_date(CAST(EXTRACT(year FROM {day}) AS INTEGER), 1, 1)"
+
+
+@compiles(year_start, "sqlite")
+def _year_start_sqlite(element: year_start, compiler: SQLCompiler, **kw: Any) -> str:
+    (day,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"date({day}, 'start of year')"
+
+
 class by_code_point(FunctionElement[str]):  # noqa: N801 - reads as a function
     """A text to sort by, in the order of its code points: databases differ in their default order."""
 
@@ -215,3 +280,22 @@ def _by_code_point(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> 
 def _by_code_point_sqlite(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
     (text,) = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"({text} COLLATE BINARY)"
+
+
+#: HK$ in one HK$ mn.
+_HKD = 1e6
+
+
+def in_hkd(millions: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """HK$ mn as whole HK$: sums of integers do not depend on the order of summation, and equal ones are equal."""
+    return sa.cast(sa.func.round(millions * _HKD, type_=sa.Double()), sa.BigInteger)
+
+
+def in_mn(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
+    """Whole HK$ as HK$ mn."""
+    return sa.cast(amount, sa.Double) / _HKD
+
+
+def to_hkd(millions: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
+    """HK$ mn rounded to whole HK$, so that equal differences are equal numbers."""
+    return sa.func.round(millions * _HKD, type_=sa.Double()) / _HKD

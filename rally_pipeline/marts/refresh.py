@@ -28,8 +28,8 @@ from rally_pipeline.marts.trading_volume import TRADING_VOLUME_DAILY, TRADING_VO
 from rally_pipeline.schema import core, metadata, table_info
 from rally_pipeline.schema.ops import ops_stale
 
-#: Every derived table, after all it depends on.
-DERIVED: tuple[Derived, ...] = (
+#: The derived tables about prices and rates, each after all it depends on.
+DERIVED_PRICES: tuple[Derived, ...] = (
     resolved.PRICES,
     resolved.FX,
     INDEX_PERFORMANCE,
@@ -39,6 +39,8 @@ DERIVED: tuple[Derived, ...] = (
     TRADING_VOLUME_MONTHLY,
     TRADING_VOLUME_DAILY,
 )
+#: Every derived table, after all it depends on.
+DERIVED: tuple[Derived, ...] = DERIVED_PRICES
 #: Subject of a mark that is about all of them.
 ALL = "*"
 #: Start of a mark that is about all of history.
@@ -80,7 +82,8 @@ def mark_stale(connection: sa.Connection, changes: Changes) -> None:
     Args:
         changes: name of a base table → subject → first market date that changed. Subjects of ``core_price_daily`` are
             symbols; of ``core_fx_daily`` quote currencies (``USD`` and ``EUR`` stand for all, since other rates are
-            crossed through them). ``"*"`` is every subject.
+            crossed through them); of any other table whatever the caller likes, only the days count. ``"*"`` is every
+            subject.
 
     Raises:
         UsageError: nothing is derived from a table of that name.
@@ -91,10 +94,18 @@ def mark_stale(connection: sa.Connection, changes: Changes) -> None:
             raise UsageError(f"nothing is derived from {base!r}")
         if not subjects:
             continue
-        told = dict(subjects) if base != "core_fx_daily" else _crossed(subjects)
-        of_symbols = told if base != "core_fx_daily" else _of_currencies(connection, told)
+        first = {ALL: min(subjects.values())}
+        told = of_symbols = first
+        if base == "core_price_daily":
+            told = of_symbols = dict(subjects)
+        elif base == "core_fx_daily":
+            told = _crossed(subjects)
+            of_symbols = _of_currencies(connection, told)
         for derived in reached:
-            _mark(connection, derived, of_symbols if derived.subject == "symbol" else told)
+            if derived.subject is None:
+                _mark(connection, derived, first)
+            else:
+                _mark(connection, derived, of_symbols if derived.subject == "symbol" else told)
 
 
 def _crossed(changes: Mapping[str, dt.date]) -> dict[str, dt.date]:
@@ -182,7 +193,8 @@ def refresh(
         if not marks:
             continue
         scopes = _scopes(connection, derived, marks)
-        if Scope() in scopes and derived.table in core.RESOLVED and connection.dialect.name == "postgresql":
+        is_core = table_info(derived.table).layer == "core"
+        if Scope() in scopes and is_core and connection.dialect.name == "postgresql":
             for table in (*(metadata.tables[name] for name in derived.inputs), *core.REFERENCE):
                 connection.exec_driver_sql(f"ANALYZE {table.name}")
         rows = sum(_recompute(connection, derived, inputs or current_inputs(), scope) for scope in scopes)
@@ -200,7 +212,10 @@ def refresh(
 def _recompute(connection: sa.Connection, derived: Derived, inputs: Inputs, scope: Scope) -> int:
     table = derived.table
     day = table.c[table_info(table).date_column or ""]
-    connection.execute(sa.delete(table).where(scope.has_subject(table.c[derived.subject]), scope.has_day(day)))
+    gone = sa.delete(table).where(scope.has_day(day))
+    if derived.subject is not None:
+        gone = gone.where(scope.has_subject(table.c[derived.subject]))
+    connection.execute(gone)
     names = [column.name for column in table.columns]
     insert = sa.insert(table).from_select(names, derived.select(inputs, scope))
     rows = connection.execute(insert, execution_options={"preserve_rowcount": True}).rowcount
@@ -214,6 +229,9 @@ def _scopes(connection: sa.Connection, derived: Derived, marks: Mapping[str, dt.
     every = marks.get(ALL)
     if every == ALWAYS:
         return [Scope()]
+    if derived.subject is None:
+        start = min(marks.values())
+        return [_scope_of_days(connection, derived, start if derived.reach is None else derived.reach(connection, start))]
     single: dict[str, dt.date] = {}
     if derived.widen is not None:
         for start, group in _by_start({s: day for s, day in marks.items() if s != ALL}):
@@ -238,6 +256,13 @@ def _scopes(connection: sa.Connection, derived: Derived, marks: Mapping[str, dt.
     if whole and whole >= known:
         return [Scope()]
     return [*(Scope(part) for part in _chunks(whole)), *scopes]
+
+
+def _scope_of_days(connection: sa.Connection, derived: Derived, start: dt.date) -> Scope:
+    """Everything from ``start`` on, which is everything if the table has no earlier rows."""
+    day = derived.table.c[table_info(derived.table).date_column or ""]
+    has_earlier = connection.scalar(sa.select(sa.exists().where(day < start)))
+    return Scope(None, start) if has_earlier else Scope()
 
 
 def _known_subjects(connection: sa.Connection, derived: Derived) -> set[str]:

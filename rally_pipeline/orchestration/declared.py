@@ -22,17 +22,17 @@ def table_schema(table: sa.Table) -> dg.TableSchema:
     key = table.primary_key.columns
     columns = []
     for column in table.columns:
-        info = column_info(column)
-        unit = f" [{info.unit}]" if info.unit else ""
+        said = column_info(column)
+        unit = f" [{said.unit}]" if said.unit else ""
         columns.append(
             dg.TableColumn(
                 name=column.name,
                 type=_type_name(column.type),
-                description=f"{info.description}{unit}",
+                description=f"{said.description}{unit}",
                 constraints=dg.TableColumnConstraints(
                     nullable=bool(column.nullable),
                     unique=len(key) == 1 and column.name in key,
-                    other=[text for rule in info.rules if (text := rule_text(rule))],
+                    other=[text for rule in said.rules if (text := rule_text(rule))],
                 ),
                 tags={"key": "primary"} if column.name in key else {},
             )

@@ -1,14 +1,15 @@
 """Dagster's SQLite event log, with the events of many partitions written in one transaction.
 
 A run over a range of partitions records for each of them that it is planned and that it is made. Dagster's own storage
-opens two databases and commits three times for every event (about 10 ms); here a batch costs one commit to each. Everything else, and
-the files themselves, are Dagster's: its own class reads what this one wrote.
+opens two databases and commits three times for every event (about 10 ms); here a batch costs one commit to each.
+Everything else, and the files themselves, are Dagster's: its own class reads what this one wrote.
 
 Belongs here: that one method. Dagster calls it while ``DAGSTER_EVENT_BATCH_SIZE`` is set (see `instance.py`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,28 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
 
+from rally_pipeline.settings import load_settings
+
 #: The events that come once per partition.
 _BATCHED = (DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
 
 
 class BatchSqliteEventLogStorage(SqliteEventLogStorage):
-    """Configured with ``base_dir``, the Dagster home; the files lie where Dagster puts them by default."""
+    """Needs no configuration: the files lie where Dagster puts its own, in ``DAGSTER_HOME`` or in the home's."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Called by Dagster: no fields."""
+        return {}
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> BatchSqliteEventLogStorage:
         """Called by Dagster with what ``dagster.yaml`` says."""
-        return cls(str(Path(config_value["base_dir"]) / "history" / "runs"), inst_data)
+        home = os.environ.get("DAGSTER_HOME")
+        base = Path(home).expanduser() if home else load_settings().dagster_home
+        return cls(str(base / "history" / "runs"), inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Stores the events as `store_event` would one by one, in one transaction per database."""
@@ -42,7 +52,8 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
         with self.run_connection(runs.pop()) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
         with self.index_transaction() as connection:
-            first = connection.execute(SqlEventLogStorageTable.insert().values(**rows[0])).inserted_primary_key[0]
+            result: Any = connection.execute(SqlEventLogStorageTable.insert().values(**rows[0]))
+            first = result.inserted_primary_key[0]
             connection.execute(SqlEventLogStorageTable.insert(), rows[1:])
             # The first insert has taken the write lock, so nobody else's rows stand in between.
             ids = range(first, first + len(rows))

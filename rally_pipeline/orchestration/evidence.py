@@ -37,7 +37,9 @@ def _cell(value: Any) -> str | int | float | bool:
 
 def materialized(context: dg.AssetExecutionContext, found: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
     """The result of a partitioned asset, with what was found at the last partition of the run."""
-    context.add_asset_metadata({**found, "partitions_in_run": len(context.partition_keys)}, partition_key=context.partition_keys[-1])
+    context.add_asset_metadata(
+        {**found, "partitions_in_run": len(context.partition_keys)}, partition_key=context.partition_keys[-1]
+    )
     return dg.MaterializeResult()
 
 

@@ -85,7 +85,7 @@ def _raw_asset(
             f"What {', '.join(sources)} answered about {market} for the sessions asked for. {about['description']}"
         ),
     )
-    def raw_asset(context: dg.AssetExecutionContext, config: IngestConfig) -> dg.MaterializeResult:
+    def raw_asset(context: dg.AssetExecutionContext, config: IngestConfig) -> dg.MaterializeResult[Any]:
         return _fetch(context, market, config.sources)
 
     return raw_asset
@@ -108,7 +108,7 @@ def _core_asset(market: str, sessions: dg.PartitionsDefinition, database: str) -
         metadata={**about["metadata"], "market": market},
         description=f"{market}: {about['description']}",
     )
-    def core_asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def core_asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         return _load(context, market, table)
 
     return core_asset
@@ -119,7 +119,7 @@ def _days(context: dg.AssetExecutionContext) -> tuple[dt.date, dt.date]:
     return dt.date.fromisoformat(keys.start), dt.date.fromisoformat(keys.end)
 
 
-def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str]) -> dg.MaterializeResult:
+def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str]) -> dg.MaterializeResult[Any]:
     from rally_pipeline.errors import RateLimitedError, RetryableFetchError
     from rally_pipeline.ingest import fetch_all
 
@@ -179,7 +179,7 @@ def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str
     )
 
 
-def _load(context: dg.AssetExecutionContext, market: str, table: sa.Table) -> dg.MaterializeResult:
+def _load(context: dg.AssetExecutionContext, market: str, table: sa.Table) -> dg.MaterializeResult[Any]:
     from rally_pipeline.errors import ArchiveDamagedError
     from rally_pipeline.ingest import load, pending
     from rally_pipeline.sources.base import Dataset

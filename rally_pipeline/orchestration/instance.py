@@ -32,7 +32,8 @@ HOST_TAG, PID_TAG = "rally/host", "rally/pid"
 
 def dagster_home(settings: Settings) -> Path:
     """Where Dagster keeps its state: ``DAGSTER_HOME``, which is left as it is found, or a directory of the home, which
-    gets the project's ``dagster.yaml`` if it has none."""
+    gets the project's ``dagster.yaml`` if it has none.
+    """
     if chosen := os.environ.get("DAGSTER_HOME"):
         home = Path(chosen).expanduser().absolute()
         home.mkdir(parents=True, exist_ok=True)
@@ -110,7 +111,7 @@ def ui_command(settings: Settings, port: int) -> tuple[list[str], dict[str, str]
 def exec_ui(settings: Settings, port: int) -> NoReturn:
     """Becomes the UI's process; does not return."""
     command, environment = ui_command(settings, port)
-    os.execve(command[0], command, environment)  # noqa: S606 - our own command, no shell
+    os.execve(command[0], command, environment)
 
 
 @contextlib.contextmanager

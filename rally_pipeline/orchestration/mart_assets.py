@@ -4,7 +4,9 @@ Belongs here: their graph, read off the definitions. Does not belong here: the d
 (`marts/`).
 """
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
@@ -67,13 +69,13 @@ def _mart_asset(derived: Derived, markets: Sequence[str], database: str) -> dg.A
         metadata=about["metadata"],
         description=about["description"],
     )
-    def mart_asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def mart_asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         return _refresh(context, derived)
 
     return mart_asset
 
 
-def _refresh(context: dg.AssetExecutionContext, derived: Derived) -> dg.MaterializeResult:
+def _refresh(context: dg.AssetExecutionContext, derived: Derived) -> dg.MaterializeResult[Any]:
     run: RunWorkspace = context.resources.workspace
     warehouse = run.workspace.warehouse
     table = derived.table
@@ -92,7 +94,9 @@ def _refresh(context: dg.AssetExecutionContext, derived: Derived) -> dg.Material
 def _what_was_done(done: Sequence[Refreshed]) -> dict[str, dg.MetadataValue]:
     start = "nothing was stale"
     if done:
-        start = "all history" if any(part.start is None for part in done) else str(min(p.start for p in done if p.start))
+        start = (
+            "all history" if any(part.start is None for part in done) else str(min(p.start for p in done if p.start))
+        )
     return {
         "rows_computed": dg.MetadataValue.int(sum(part.rows for part in done)),
         "computed_from": dg.MetadataValue.text(start),
@@ -100,5 +104,6 @@ def _what_was_done(done: Sequence[Refreshed]) -> dict[str, dg.MetadataValue]:
     }
 
 
-def _last_day(connection: sa.Connection, table: sa.Table):  # noqa: ANN202
-    return connection.scalar(sa.select(sa.func.max(table.c[table_info(table).date_column or ""])))
+def _last_day(connection: sa.Connection, table: sa.Table) -> dt.date | None:
+    last: dt.date | None = connection.scalar(sa.select(sa.func.max(table.c[table_info(table).date_column or ""])))
+    return last

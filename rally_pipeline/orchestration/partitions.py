@@ -94,9 +94,7 @@ def calendar_days(catalog: Catalog, market: str) -> dict[str, Any]:
     sessions = set(calendars.known_sessions(market, first, horizon))
     has_weekends = all(day.weekday() < 5 for day in sessions)
     days = (first + dt.timedelta(days=number) for number in range((horizon - first).days + 1))
-    closed = [
-        day.isoformat() for day in days if day not in sessions and not (has_weekends and day.weekday() >= 5)
-    ]
+    closed = [day.isoformat() for day in days if day not in sessions and not (has_weekends and day.weekday() >= 5)]
     return {"first": first.isoformat(), "horizon": horizon.isoformat(), "has_weekends": has_weekends, "closed": closed}
 
 

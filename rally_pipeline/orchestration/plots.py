@@ -78,15 +78,15 @@ def fx_plot(connection: sa.Connection, end: dt.date) -> dg.MarkdownMetadataValue
 
 
 def derived_plot(
-    connection: sa.Connection, table: sa.Table, subject: str, end: dt.date
+    connection: sa.Connection, table: sa.Table, subject: str | None, end: dt.date
 ) -> dg.MarkdownMetadataValue | None:
     """The telling column of a derived table over the last year up to `end`."""
     name = _VALUE.get(table.name)
     day_name = table_info(table).date_column
-    if name is None or day_name is None:
+    if name is None or day_name is None or subject is None:
         return None
     value, day, who = table.c[name], table.c[day_name], table.c[subject]
-    where = [day.between(end - _SPAN, end), value.is_not(None)]
+    where: list[sa.ColumnElement[bool]] = [day.between(end - _SPAN, end), value.is_not(None)]
     if "event_id" in table.c:
         latest = sa.select(core.core_event.c.event_id).where(core.core_event.c.event_date <= end)
         latest = latest.order_by(core.core_event.c.event_date.desc(), core.core_event.c.event_id).limit(1)
@@ -119,8 +119,12 @@ def _drawn(series: Series, title: str, *, indexed: bool) -> dg.MarkdownMetadataV
     if not any(len(points) > 1 for points in series.values()):
         return None
     if indexed:
-        series = {name: [(day, 100.0 * value / points[0][1]) for day, value in points] for name, points in series.items()}
-    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(line_png(series, title)).decode()})")
+        series = {
+            name: [(day, 100.0 * value / points[0][1]) for day, value in points] for name, points in series.items()
+        }
+    return dg.MetadataValue.md(
+        f"![{title}](data:image/png;base64,{base64.b64encode(line_png(series, title)).decode()})"
+    )
 
 
 def line_png(series: Series, title: str) -> bytes:
@@ -133,7 +137,8 @@ def line_png(series: Series, title: str) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name, points in series.items():
-        axes.plot([day for day, _ in points], [value for _, value in points], linewidth=1.1, label=name)
+        days: Any = [day for day, _ in points]
+        axes.plot(days, [value for _, value in points], linewidth=1.1, label=name)
     locator = AutoDateLocator(maxticks=7)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

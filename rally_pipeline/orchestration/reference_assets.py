@@ -5,6 +5,7 @@ calendars changed, so their assets only say what they hold.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -23,10 +24,8 @@ def reference_assets(database: str) -> dg.AssetsDefinition:
         for table in core.REFERENCE
     ]
 
-    @dg.multi_asset(
-        name="reference_tables", specs=specs, can_subset=True, required_resource_keys={WORKSPACE}
-    )
-    def reference_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    @dg.multi_asset(name="reference_tables", specs=specs, can_subset=True, required_resource_keys={WORKSPACE})
+    def reference_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         run: RunWorkspace = context.resources.workspace
         with run.workspace.warehouse.read() as connection:
             for spec in specs:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 #: The console belongs to the caller; Dagster keeps every event in its log anyway.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+#: Rule by which a source refuses an answer with no rows in it: it has nothing, which another source may have.
+_NOTHING = "not_empty"
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,12 @@ class MarketReport:
         run_id: the Dagster run; empty if there was nothing to run.
         requests, records: requests made, and those that were answered.
         failures: one line per request that was not.
-        unserved: instruments that no source gave anything for.
+        unserved: instruments for which nothing was loaded, whatever the source.
         loaded: payloads read.
         refused: one line per payload refused as a whole.
         rows_new, rows_changed, rows_same, rows_set_aside: rows.
         error: why the run failed, or why there was nothing to run.
-        ok: whether the run succeeded, nothing was refused and no instrument went without.
+        ok: whether the run succeeded, every instrument got something, and nothing was refused but empty answers.
         seconds: how long it took.
     """
 
@@ -258,8 +260,9 @@ def _run_market(
     config = {} if sources is None else {raw_key(market).to_python_identifier(): {"config": {"sources": asked}}}
     run_id, error = _execute(definitions, instance, ingest_job_name(market), (days[0], days[-1]), config)
     ledger = _take(opened.ledger)
-    served = {record.request.subject for record in ledger.records}
+    served = {outcome.record.request.subject for outcome in ledger.outcomes if outcome.is_loaded}
     unserved = tuple(dict.fromkeys(r.subject for r in ledger.requests if r.subject not in served))
+    is_damaged = any(not outcome.is_loaded and outcome.rule != _NOTHING for outcome in ledger.outcomes)
     refused = tuple(
         f"{outcome.record.request.source} {outcome.record.request.subject}: {outcome.message}"
         for outcome in ledger.outcomes
@@ -282,7 +285,7 @@ def _run_market(
         rows_same=sum(outcome.merged.same for outcome in ledger.outcomes),
         rows_set_aside=sum(outcome.rows_set_aside for outcome in ledger.outcomes),
         error=error,
-        ok=not (error or refused or unserved),
+        ok=not (error or is_damaged or unserved),
         seconds=time.monotonic() - began,
     )
 

@@ -1,0 +1,1 @@
+"""What data must be like before it is believed."""

@@ -20,6 +20,8 @@ from rally_pipeline.sources.base import Dataset, FetchRequest, Finding, Parsed, 
 from rally_pipeline.sources.delimited import decode_text, read_cells, split_line
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rally_pipeline.sources.http import Upstream
 
 SOURCE = "hang_seng"
@@ -41,6 +43,10 @@ INDEX_NAMES = {
 }
 _DEFAULT_SERIES = {"^HSI": "hsi", "^HSCE": "hscei", "HSTECH.HK": "hstech"}
 _MILLION = 1_000_000.0
+
+#: The index whose row gives the turnover of the whole market (the others repeat it), and the column.
+_MARKET_SYMBOL = "^HSI"
+_MARKET_TURNOVER = "market turnover (mn)"
 
 Sessions = Callable[[str, dt.date, dt.date], list[dt.date]]
 
@@ -137,6 +143,9 @@ _FIELDS = {
 def parse(payload: Payload, catalog: Catalog) -> Parsed:
     """The index's row (the file may hold its sub-indices beside it). Turnover is turned from millions into units.
 
+    The file of ``^HSI`` also has the turnover of the Hong Kong market, an extra in HK$ million; a blank or zero one is
+    no row.
+
     Raises:
         PayloadError: ``symbol_known``, ``not_empty``, ``not_html``, ``text_encoding``, ``header_known``,
             ``ticker_matches``, ``currency_matches``, ``date_matches``, ``date_valid``, ``number_valid``,
@@ -214,7 +223,21 @@ def parse(payload: Payload, catalog: Catalog) -> Parsed:
             **{field: column[order] for field, column in values.items()},
         },
     )
-    return Parsed(frame, findings)
+    extra: dict[Dataset, pd.DataFrame] = {}
+    if symbol == _MARKET_SYMBOL and _MARKET_TURNOVER in names:
+        market = cells.numbers(names[_MARKET_TURNOVER], _MARKET_TURNOVER, is_english=True)[mine]
+        given = order[market[order] > 0]
+        if len(given):
+            extra[Dataset.MARKET_TURNOVER] = typed_frame(
+                Dataset.MARKET_TURNOVER,
+                {
+                    "market": [str(instrument.market)] * len(given),
+                    "session_date": days[given].astype("datetime64[s]"),
+                    "turnover_hkd_mn": market[given],
+                    "locator": [f"row {line}" for line in lines[given].tolist()],
+                },
+            )
+    return Parsed(frame, findings, extra)
 
 
 def _english(text: str) -> str:

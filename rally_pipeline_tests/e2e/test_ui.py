@@ -18,10 +18,15 @@ from rally_pipeline.orchestration.runner import run_pipeline
 from rally_pipeline.settings import Profile, load_settings
 
 CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --disable-quic"
-).split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
@@ -106,7 +111,7 @@ def test_asset_page_shows_columns_with_units_and_rules(address, page):
     page.get_by_text("Row count").wait_for()
 
 
-@pytest.mark.parametrize("asset", ["core_price_daily/de", "mart_index_performance_daily"])
+@pytest.mark.parametrize("asset", ["core_price_daily/de", "mart_price_extremes_daily"])
 def test_materialization_shows_evidence_and_plot(address, page, asset):
     page.goto(f"{address}/assets/{asset}?view=events")
     page.get_by_text("as_of_day").first.wait_for()

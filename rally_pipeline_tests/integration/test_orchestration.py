@@ -41,7 +41,7 @@ def graph(definitions):
     return definitions.resolve_asset_graph()
 
 
-# --- the graph: what `dg check defs` does not see ----------------------------------------------------------------------
+# --- the graph: what `dg check defs` does not see --------------------
 
 
 def test_first_part_of_a_key_is_a_table(graph):
@@ -132,7 +132,7 @@ def test_loading_the_definitions_is_light(tmp_path):
     assert second.returncode == 0, second.stderr
 
 
-# --- runs ---------------------------------------------------------------------------------------------------------------
+# --- runs --------------------
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +177,44 @@ def test_every_partition_of_the_range_is_materialized(home, first):
                 if START.isoformat() <= day <= END.isoformat()
             ]
             assert instance.get_materialized_partitions(key) == set(keys)
+
+
+def test_events_written_at_once_are_those_written_one_by_one(tmp_path):
+    """The same run on two instances, one of them with Dagster's own event log."""
+
+    @dg.asset(
+        partitions_def=dg.DailyPartitionsDefinition("2025-01-01", end_date="2025-01-31"),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def made(context):
+        return dg.MaterializeResult(metadata={"n": 1}, tags={"tagged": "yes"})
+
+    found = []
+    tags = {"dagster/asset_partition_range_start": "2025-01-02", "dagster/asset_partition_range_end": "2025-01-11"}
+    for name in ("ours", "theirs"):
+        settings = load_settings(home=tmp_path / name)
+        if name == "theirs":
+            settings.dagster_home.mkdir(parents=True)
+            (settings.dagster_home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        with open_instance(settings) as instance:
+            dg.materialize([made], instance=instance, tags=tags)
+            records = instance.fetch_materializations(made.key, limit=100).records
+            latest = instance.get_latest_materialization_event(made.key)
+            storage = instance.event_log_storage
+            found.append(
+                (
+                    type(storage).__name__,
+                    [(r.partition_key, r.storage_id - records[-1].storage_id) for r in records],
+                    instance.get_materialized_partitions(made.key),
+                    latest.asset_materialization.partition,
+                    len(instance.all_logs(records[0].run_id)),
+                    [set(tagged) for tagged in storage.get_event_tags_for_asset(made.key)],
+                )
+            )
+    assert found[0][0] == "BatchSqliteEventLogStorage"
+    assert found[1][0] == "SqliteEventLogStorage"
+    assert found[0][1:] == found[1][1:]
+    assert len(found[0][1]) == 10
 
 
 def test_evidence_stands_at_the_last_partition(home, first):
@@ -276,6 +314,19 @@ def test_a_partial_failure_is_recorded(tmp_path, monkeypatch):
     assert found["failures"].value.records[0].data["message"] == "try later"
 
 
+def test_a_source_without_an_answer_is_no_failure_if_another_has_one(tmp_path):
+    settings = load_settings(home=tmp_path, profile=Profile.DEMO)
+    day = dt.date(2025, 2, 14)
+    report = run_pipeline(settings, day, day, markets=("HK",))
+    (market,) = report.markets
+    assert report.ok, report.lines()
+    # Yahoo has only the latest row of it; the compiler of the index and Eastmoney have that day.
+    assert [text.split(":")[0] for text in market.refused] == ["yahoo HSTECH.HK"]
+    alone = run_pipeline(settings, day, day, markets=("HK",), sources=("yahoo",))
+    assert not alone.ok
+    assert alone.markets[0].unserved == ("HSTECH.HK",)
+
+
 def test_only_the_named_sources_are_asked(tmp_path):
     settings = load_settings(home=tmp_path, profile=Profile.DEMO)
     day = dt.date(2025, 2, 14)
@@ -315,9 +366,7 @@ def test_a_dead_run_is_ended_and_its_place_freed(tmp_path):
         storage = instance.event_log_storage
         storage.set_concurrency_slots("warehouse_writer", 1)
         assert storage.claim_concurrency_slot("warehouse_writer", run.run_id, "step").is_claimed
-        alive = instance.create_run_for_job(
-            build_definitions(settings).resolve_job_def("marts"), tags=run_tags()
-        )
+        alive = instance.create_run_for_job(build_definitions(settings).resolve_job_def("marts"), tags=run_tags())
         assert end_dead_runs(instance) == [run.run_id]
         assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.NOT_STARTED

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rally_pipeline.catalog.model import Catalog, Instrument
 from rally_pipeline.errors import CatalogError, PayloadError, PermanentFetchError, RetryableFetchError
 from rally_pipeline.sources import hang_seng
-from rally_pipeline.sources.base import PRICE_COLUMNS, FetchRequest, Parsed, Payload
+from rally_pipeline.sources.base import MARKET_TURNOVER_COLUMNS, PRICE_COLUMNS, Dataset, FetchRequest, Parsed, Payload
 
 NOW = dt.datetime(2026, 11, 20, 13, 0, tzinfo=dt.UTC)
 TODAY = dt.date(2026, 11, 20)
@@ -50,10 +50,10 @@ ENGLISH = (
 
 
 def row(day: str = "20261119", name: str = "Hang Seng Index 恒生指數", currency: str = "HKD", **cells: str) -> str:
-    values = {"high": "25563.88", "low": "25121.46", "close": "25277.32", "turnover": "152100", **cells}
+    values = {"high": "25563.88", "low": "25121.46", "close": "25277.32", "turnover": "152100", "market": "342518", **cells}
     return "\t".join(
         [day, name, currency, values["high"], values["low"], values["close"], "-223.26", "-0.88", "3.04", "13.34",
-         values["turnover"], "342518", "1"]
+         values["turnover"], values["market"], "1"]
     )  # fmt: skip
 
 
@@ -164,6 +164,39 @@ def test_parse_takes_the_index_and_turns_millions_into_units() -> None:
     assert bar["turnover"] == 152_100_000_000.0
     assert frame[["open", "volume", "adj_close"]].isna().all().all()
     assert parsed.findings == ()
+
+
+def test_turnover_of_the_market_is_an_extra_of_the_main_row() -> None:
+    others = (row(name="Hang Seng Index - Finance 恒生指數 - 金融", market="1"), row(currency="USD", market="2"))
+    parsed = parse(body(others[0], row(market="342,518"), others[1]))
+    (dataset,) = parsed.extra
+    frame = parsed.extra[dataset]
+    assert dataset is Dataset.MARKET_TURNOVER
+    assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == MARKET_TURNOVER_COLUMNS
+    assert frame.to_dict("records") == [
+        {
+            "market": "HK",
+            "session_date": pd.Timestamp("2026-11-19"),
+            "turnover_hkd_mn": 342518.0,
+            "locator": "row 4",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "symbol"),
+    [
+        (body(row(name="Hang Seng TECH Index 恒生科技指數")), "HSTECH.HK"),
+        (body(row(name="Hang Seng China Enterprises Index")), "^HSCE"),
+        (body(row(market="-")), "^HSI"),
+        (body(row(market="0")), "^HSI"),
+        (body(row(), header=ENGLISH.replace("Market Turnover (Mn)", "Other")), "^HSI"),
+    ],
+)
+def test_no_turnover_of_the_market_is_no_row(data: bytes, symbol: str) -> None:
+    parsed = parse(data, request(symbol=symbol))
+    assert len(parsed.frame) == 1
+    assert parsed.extra == {}
 
 
 def test_columns_are_found_by_name() -> None:

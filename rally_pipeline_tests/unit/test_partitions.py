@@ -33,7 +33,6 @@ def calendars():
     return Calendars.from_catalog(load_catalog())
 
 
-
 @pytest.mark.parametrize("market", INGEST_MARKETS)
 def test_partitions_are_the_sessions(settings, calendars, market):
     keys = market_partitions(settings)[market].get_partition_keys(current_time=dt.datetime(2025, 3, 3, tzinfo=dt.UTC))

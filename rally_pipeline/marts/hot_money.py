@@ -1,0 +1,284 @@
+"""Indicators of hot money, each by its own definition.
+
+Belongs here: the indicators. Does not belong here: a score made of them; there is none.
+
+Windows of n rows are joined by number (row k with the rows k, k − 1, … k − n + 1) and not by a range of numbers: an
+equality can be looked up.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import sqlalchemy as sa
+
+from rally_pipeline.marts.inputs import (
+    BASE_TOLERANCE_DAYS,
+    Derived,
+    Inputs,
+    Scope,
+    days_between,
+    in_hkd,
+    output,
+    pct,
+)
+from rally_pipeline.marts.southbound_resolved import trust_order
+from rally_pipeline.schema import mart_flows
+
+HANG_SENG = "^HSI"
+_MARKET = "HK"
+_REVERSAL_SESSIONS = 10
+_MEDIAN_SESSIONS = 60
+_VOLATILITY_SESSIONS = 20
+_CHASE_SESSIONS = 5
+_SESSIONS_A_YEAR = 252
+
+
+def _steps(numbered: sa.FromClause, count: int, name: str) -> sa.CTE:
+    """The numbers 1 to ``count``, or as many as there are rows."""
+    return sa.select(numbered.c.no).where(numbered.c.no <= count).cte(name).prefix_with("MATERIALIZED")
+
+
+def _number(order_by: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.row_number(type_=sa.Integer()).over(order_by=order_by).label("no")
+
+
+def _flows(inputs: Inputs, figure: str, name: str) -> sa.CTE:
+    """Sessions that have the figure of both channels together, numbered."""
+    flow = inputs.southbound
+    return (
+        sa.select(flow.c.session_date, flow.c[figure].label("value"), _number(flow.c.session_date))
+        .where(flow.c.channel == "total", flow.c[figure].is_not(None))
+        .cte(name)
+        .prefix_with("MATERIALIZED")
+    )
+
+
+def _index(inputs: Inputs) -> sa.CTE:
+    """Closes of the Hang Seng Index with the close before, numbered from the second on."""
+    price = inputs.prices.alias("index_price")
+    bar = (
+        sa.select(
+            price.c.session_date,
+            price.c.close,
+            sa.func.lag(price.c.close, type_=sa.Double()).over(order_by=price.c.session_date).label("close_before"),
+        )
+        .where(price.c.symbol == HANG_SENG, price.c.close.is_not(None))
+        .subquery("index_bar")
+    )
+    return (
+        sa.select(*bar.c, _number(bar.c.session_date))
+        .where(bar.c.close_before.is_not(None))
+        .cte("index_day")
+        .prefix_with("MATERIALIZED")
+    )
+
+
+def _reversal(inputs: Inputs, scope: Scope) -> sa.Subquery:
+    flow = _flows(inputs, "net_buy_hkd_mn", "net_flow")
+    last: dict[str, Any] = {"order_by": flow.c.no, "rows": (1 - _REVERSAL_SESSIONS, 0)}
+    amount = in_hkd(flow.c.value)
+    summed = sa.select(
+        flow.c.session_date,
+        flow.c.no,
+        sa.cast(sa.func.sum(sa.case((amount > 0, amount), else_=0)).over(**last), sa.Double).label("inflow"),
+        sa.cast(sa.func.sum(sa.case((amount < 0, -amount), else_=0)).over(**last), sa.Double).label("outflow"),
+    ).subquery("summed")
+    return (
+        sa.select(summed.c.session_date, (summed.c.outflow / sa.func.nullif(summed.c.inflow, 0.0)).label("value"))
+        .where(summed.c.no >= _REVERSAL_SESSIONS, scope.has_day(summed.c.session_date))
+        .subquery("reversal")
+    )
+
+
+def _surge(inputs: Inputs, scope: Scope) -> sa.Subquery:
+    flow = _flows(inputs, "turnover_hkd_mn", "traded")
+    step = _steps(flow, _MEDIAN_SESSIONS, "traded_step")
+    before = flow.alias("traded_before")
+    near = (
+        sa.select(
+            flow.c.session_date,
+            flow.c.value.label("now"),
+            before.c.value,
+            sa.func.row_number(type_=sa.Integer())
+            .over(partition_by=flow.c.no, order_by=before.c.value)
+            .label("place"),
+        )
+        .select_from(flow.join(step, sa.true()).join(before, before.c.no == flow.c.no - step.c.no))
+        .where(flow.c.no > _MEDIAN_SESSIONS, scope.has_day(flow.c.session_date))
+        .subquery("near")
+    )
+    middle = (_MEDIAN_SESSIONS // 2, _MEDIAN_SESSIONS // 2 + 1)
+    return (
+        sa.select(
+            near.c.session_date,
+            (sa.func.max(near.c.now) / sa.func.nullif(sa.func.avg(near.c.value), 0.0)).label("value"),
+        )
+        .where(near.c.place.in_(middle))
+        .group_by(near.c.session_date)
+        .subquery("surge")
+    )
+
+
+def _volatility(inputs: Inputs, index: sa.CTE, scope: Scope) -> sa.Subquery:
+    flow, step, day = inputs.southbound.alias("volatility_flow"), _steps(index, _VOLATILITY_SESSIONS, "index_step"), index
+    before = index.alias("index_before")
+    log_return = sa.func.ln(before.c.close / before.c.close_before, type_=sa.Double())
+    near = (
+        sa.select(day.c.session_date, log_return.label("log_return"))
+        .select_from(
+            flow.join(day, day.c.session_date == flow.c.session_date)
+            .join(step, sa.true())
+            .join(before, before.c.no == day.c.no - step.c.no + 1)
+        )
+        .where(flow.c.channel == "total", day.c.no >= _VOLATILITY_SESSIONS, scope.has_day(flow.c.session_date))
+        .subquery("near_returns")
+    )
+    mean = sa.func.avg(near.c.log_return).over(partition_by=near.c.session_date)
+    # the mean first: a sum of squares less a square loses what is looked for
+    apart = sa.select(near.c.session_date, (near.c.log_return - mean).label("distance")).subquery("apart")
+    variance = sa.func.sum(apart.c.distance * apart.c.distance, type_=sa.Double()) / float(_VOLATILITY_SESSIONS - 1)
+    return (
+        sa.select(
+            apart.c.session_date,
+            (sa.func.sqrt(variance, type_=sa.Double()) * (math.sqrt(_SESSIONS_A_YEAR) * 100.0)).label("value"),
+        )
+        .group_by(apart.c.session_date)
+        .subquery("volatility")
+    )
+
+
+def _chase(inputs: Inputs, index: sa.CTE, scope: Scope) -> sa.Subquery:
+    flow, earlier = _flows(inputs, "net_buy_hkd_mn", "chased"), inputs.prices.alias("index_earlier")
+    # at the limit of a search backwards, so that the first one found ends it
+    last_day = (
+        sa.select(earlier.c.session_date)
+        .where(
+            earlier.c.symbol == HANG_SENG, earlier.c.session_date < flow.c.session_date, earlier.c.close.is_not(None)
+        )
+        .order_by(earlier.c.session_date.desc())
+        .limit(1)
+        .correlate(flow)
+        .scalar_subquery()
+    )
+    told = sa.select(flow.c.session_date, flow.c.no, flow.c.value, last_day.label("last_day")).subquery("told")
+    in_time = days_between(told.c.session_date, told.c.last_day) <= BASE_TOLERANCE_DAYS
+    pair = (
+        sa.select(
+            told.c.session_date,
+            told.c.no,
+            told.c.value,
+            sa.case((in_time, pct(index.c.close, index.c.close_before))).label("index_return"),
+        )
+        .select_from(told.outerjoin(index, index.c.session_date == told.c.last_day))
+        .cte("pair")
+        .prefix_with("MATERIALIZED")
+    )
+    step, before = _steps(flow, _CHASE_SESSIONS, "chase_step"), pair.alias("pair_before")
+    near = (
+        sa.select(pair.c.session_date, before.c.index_return, before.c.value)
+        .select_from(pair.join(step, sa.true()).join(before, before.c.no == pair.c.no - step.c.no + 1))
+        .where(pair.c.no >= _CHASE_SESSIONS, scope.has_day(pair.c.session_date))
+        .subquery("near_pairs")
+    )
+    of_day: dict[str, Any] = {"partition_by": near.c.session_date}
+    apart = sa.select(
+        near.c.session_date,
+        near.c.index_return,
+        (near.c.index_return - sa.func.avg(near.c.index_return).over(**of_day)).label("x"),
+        (near.c.value - sa.func.avg(near.c.value).over(**of_day)).label("y"),
+    ).subquery("pairs_apart")
+    is_defined = sa.and_(
+        sa.func.count(apart.c.index_return) == _CHASE_SESSIONS,
+        sa.func.max(apart.c.index_return) > sa.func.min(apart.c.index_return),
+    )
+    x, y = apart.c.x, apart.c.y
+    slope = sa.func.sum(x * y, type_=sa.Double()) / sa.func.nullif(sa.func.sum(x * x, type_=sa.Double()), 0.0)
+    return (
+        sa.select(apart.c.session_date, sa.case((is_defined, slope)).label("value"))
+        .group_by(apart.c.session_date)
+        .subquery("chase")
+    )
+
+
+def _market_turnover(inputs: Inputs, scope: Scope) -> sa.Subquery:
+    raw = inputs.market_turnover_raw
+    ordered = (
+        sa.select(
+            raw.c.session_date,
+            raw.c.turnover_hkd_mn,
+            sa.func.row_number(type_=sa.Integer())
+            .over(partition_by=raw.c.session_date, order_by=trust_order(raw.c.source))
+            .label("place"),
+        )
+        .where(raw.c.market == _MARKET, scope.has_day(raw.c.session_date))
+        .subquery("turnovers")
+    )
+    return (
+        sa.select(ordered.c.session_date, ordered.c.turnover_hkd_mn.label("value"))
+        .where(ordered.c.place == 1)
+        .subquery("market_turnover")
+    )
+
+
+def _breadth(inputs: Inputs, scope: Scope) -> sa.Subquery:
+    bar, instrument = inputs.index_performance.alias("share_bar"), inputs.instruments.alias("share")
+    return (
+        sa.select(
+            bar.c.session_date,
+            sa.func.count().label("shares"),
+            sa.func.sum(sa.case((bar.c.return_1d_pct > 0, 1), else_=0)).label("higher"),
+        )
+        .select_from(instrument.join(bar, bar.c.symbol == instrument.c.symbol))
+        .where(
+            instrument.c.market == _MARKET,
+            instrument.c.kind == "share",
+            bar.c.return_1d_pct.is_not(None),
+            scope.has_day(bar.c.session_date),
+        )
+        .group_by(bar.c.session_date)
+        .subquery("breadth")
+    )
+
+
+def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
+    """``mart_hot_money_daily``: a row for each session with southbound figures of both channels together."""
+    flow, index = inputs.southbound.alias("flow"), _index(inputs)
+    market, breadth = _market_turnover(inputs, scope), _breadth(inputs, scope)
+    reversal, surge = _reversal(inputs, scope), _surge(inputs, scope)
+    volatility, chase = _volatility(inputs, index, scope), _chase(inputs, index, scope)
+    joined: Any = flow
+    for part in (market, breadth, reversal, surge, volatility, chase):
+        joined = joined.outerjoin(part, part.c.session_date == flow.c.session_date)
+    turnover, net = flow.c.turnover_hkd_mn, flow.c.net_buy_hkd_mn
+    shares = sa.cast(breadth.c.shares, sa.Double)
+    columns = {
+        "session_date": flow.c.session_date,
+        "southbound_share_of_turnover_pct": turnover / sa.func.nullif(2.0 * market.c.value, 0.0) * 100.0,
+        "gross_to_net_ratio": turnover / sa.func.nullif(sa.func.abs(net), 0.0),
+        "reversal_share_10d_ratio": reversal.c.value,
+        "volume_surge_60d_ratio": surge.c.value,
+        "realised_volatility_20d_pct": volatility.c.value,
+        "chase_beta_5d": chase.c.value,
+        "breadth_pct": sa.cast(breadth.c.higher, sa.Double) / shares * 100.0,
+        "breadth_of": sa.cast(sa.func.coalesce(breadth.c.shares, 0), sa.Integer),
+    }
+    return (
+        sa.select(*output(mart_flows.mart_hot_money_daily, columns))
+        .select_from(joined)
+        .where(flow.c.channel == "total", scope.has_day(flow.c.session_date))
+    )
+
+
+HOT_MONEY = Derived(
+    mart_flows.mart_hot_money_daily,
+    inputs=(
+        "core_southbound_resolved_daily",
+        "core_market_turnover_daily",
+        "core_price_resolved_daily",
+        "mart_index_performance_daily",
+    ),
+    select=select,
+    subject=None,
+)

@@ -1,0 +1,116 @@
+"""The demo as a user runs it: the command, its last lines against the published figures, and a second run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from rally_pipeline.schema import metadata, table_info
+
+#: Published closes and returns as of 2025-02-14: rank, close, base close, return to the printed digit, base date.
+PUBLISHED = [
+    (1, "22,513.42", "19,909.14", "+13.08", "2024-12-30"),
+    (2, "22,620.33", "20,059.95", "+12.76", "2024-12-31"),
+    (3, "6,114.63", "5,881.63", "+3.96", "2024-12-31"),
+]
+
+
+def demo(home: Path) -> str:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RALLY_", "DAGSTER_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "rally_pipeline.cli", "demo"],
+        env={**environment, "RALLY_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def core_rows(home: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every core table, versions and provenance included."""
+    engine = sa.create_engine(f"sqlite:///{home / 'warehouse.sqlite'}")
+    found = {}
+    with engine.connect() as connection:
+        for table in metadata.sorted_tables:
+            if table_info(table).layer == "core":
+                query = sa.select(table).order_by(*table.primary_key.columns)
+                found[table.name] = [tuple(row) for row in connection.execute(query)]
+    engine.dispose()
+    return found
+
+
+@pytest.fixture(scope="module")
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    home = tmp_path_factory.mktemp("demo") / "home"
+    return home, demo(home)
+
+
+def test_leaderboard_is_the_published_one(demo_home: tuple[Path, str]) -> None:
+    _, printed = demo_home
+    rows = re.findall(
+        r"^\s+(\d)\s+.+?\s+([\d,.]+) /\s+([\d,.]+) =\s+([+-][\d.]+) %   session 2025-02-14, base (\S+)$", printed, re.M
+    )
+    assert [(int(rank), *rest) for rank, *rest in rows] == PUBLISHED
+
+
+def test_it_says_where_things_are_and_what_is_synthetic(demo_home: tuple[Path, str]) -> None:
+    home, printed = demo_home
+    assert str(home / "warehouse.sqlite") in printed
+    assert "make ui" in printed
+    assert "synthetic" in printed
+
+
+def test_figures_of_the_article(demo_home: tuple[Path, str]) -> None:
+    home, _ = demo_home
+    engine = sa.create_engine(f"sqlite:///{home / 'warehouse.sqlite'}")
+
+    def row(name: str, symbol: str, day: dt.date, column: str = "session_date") -> sa.Row:
+        table = metadata.tables[name]
+        with engine.connect() as connection:
+            return connection.execute(sa.select(table).where(table.c.symbol == symbol, table.c[column] == day)).one()
+
+    tech = row("mart_price_extremes_daily", "HSTECH.HK", dt.date(2025, 2, 14))
+    assert (tech.trough_date, tech.trough_close) == (dt.date(2025, 1, 13), 4221.92)
+    assert tech.rise_from_trough_pct == pytest.approx(30.89, abs=0.005)
+    assert tech.highest_since_date == dt.date(2022, 2, 17)
+    assert [row("mart_price_extremes_daily", "HSTECH.HK", dt.date(2025, 2, d)).is_3y_high for d in (14, 17, 18)] == [
+        False,
+        False,
+        True,
+    ]
+    assert row("mart_index_performance_daily", "^GDAXI", dt.date(2025, 2, 17)).ytd_return_pct == pytest.approx(
+        14.51, abs=0.005
+    )
+    alibaba = row("mart_index_performance_daily", "9988.HK", dt.date(2025, 2, 14))
+    assert (alibaba.close, alibaba.base_close, alibaba.base_date) == (124.10, 82.85, dt.date(2024, 12, 31))
+    flat = row("core_price_resolved_daily", "9988.HK", dt.date(2024, 12, 31))
+    assert flat.is_flat_bar
+    assert flat.volume_shares == 0
+    february = row("mart_trading_volume_monthly", "9988.HK", dt.date(2025, 2, 1), "month")
+    assert february.volume_shares == pytest.approx(3_878.9e6, abs=0.05e6)
+    assert february.is_record_volume
+    assert february.previous_record_month == dt.date(2024, 10, 1)
+    partial = row("mart_trading_volume_daily", "9988.HK", dt.date(2025, 2, 17))
+    assert partial.mtd_volume_shares == pytest.approx(1_981.8e6, abs=0.05e6)
+    assert partial.previous_record_volume_shares == pytest.approx(2_023.3e6, abs=0.05e6)
+    assert not partial.is_record_volume
+    engine.dispose()
+
+
+def test_second_run_changes_nothing(demo_home: tuple[Path, str]) -> None:
+    home, first = demo_home
+    before = core_rows(home)
+    assert sum(len(rows) for rows in before.values()) > 50_000
+    second = demo(home)
+    assert core_rows(home) == before
+    assert first[first.index("leaderboard") :] == second[second.index("leaderboard") :]
