@@ -7,7 +7,6 @@ reading, verifying. Does not belong here: what the bytes mean.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -106,7 +105,9 @@ class Archive:
         """
         known_at = (known_at or payload.fetched_at).astimezone(dt.UTC)
         identity = json.dumps(
-            [payload.payload_id, _request_json(payload.request), known_at.isoformat()], sort_keys=True, ensure_ascii=False
+            [payload.payload_id, _request_json(payload.request), known_at.isoformat()],
+            sort_keys=True,
+            ensure_ascii=False,
         )
         record = FetchRecord(
             fetch_id=hashlib.sha256(identity.encode()).hexdigest(),
@@ -176,8 +177,7 @@ def _write_once(path: Path, body: bytes) -> None:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
         raise

@@ -80,7 +80,7 @@ def _condition(table: sa.Table, text: str) -> tuple[str, Any]:
     if value == "":
         return name, None
     type_ = table.c[name].type
-    python_type = dt.datetime if isinstance(type_, UtcDateTime) else type_.python_type
+    python_type: type[Any] = dt.datetime if isinstance(type_, UtcDateTime) else type_.python_type
     try:
         if python_type is bool:
             return name, {"true": True, "1": True, "false": False, "0": False}[value.lower()]

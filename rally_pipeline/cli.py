@@ -112,9 +112,7 @@ def import_() -> None:
 _KNOWN_AT = click.option("--known-at", help="Since when the facts count as known (ISO time; default: now).")
 _NO_MARTS = click.option("--no-marts", is_flag=True, help="Do not compute the marts afterwards.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_FILES = click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+_FILES = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
 @import_.command(name="prices")
@@ -248,9 +246,7 @@ def _run(
     return report.ok
 
 
-def _import(
-    files: tuple[Path, ...], read: Any, known_at: str | None, no_marts: bool, as_json: bool
-) -> None:
+def _import(files: tuple[Path, ...], read: Any, known_at: str | None, no_marts: bool, as_json: bool) -> None:
     from rally_pipeline.console import Progress, parse_instant, write_json
     from rally_pipeline.imports import import_files
     from rally_pipeline.settings import load_settings
@@ -259,9 +255,7 @@ def _import(
     workspace = _open(load_settings())
     progress = Progress()
     try:
-        report = import_files(
-            workspace, files, read, known_at=instant, refresh_marts=not no_marts, progress=progress
-        )
+        report = import_files(workspace, files, read, known_at=instant, refresh_marts=not no_marts, progress=progress)
     finally:
         progress.done()
     if as_json:

@@ -122,7 +122,9 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], strea
     numeric = [bool(cells) and all(_is_number(line[i]) for line in cells) for i in range(len(columns))]
     widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(columns)]
     for line in ([*columns], ["-" * width for width in widths], *cells):
-        parts = [text.rjust(w) if right else text.ljust(w) for text, w, right in zip(line, widths, numeric, strict=True)]
+        parts = [
+            text.rjust(w) if right else text.ljust(w) for text, w, right in zip(line, widths, numeric, strict=True)
+        ]
         stream.write("  ".join(parts).rstrip() + "\n")
 
 

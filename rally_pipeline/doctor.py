@@ -120,7 +120,9 @@ def _warehouse(settings: Settings) -> Iterator[Examined]:
             yield Examined("info", "schema version", "empty; the first run or import makes it")
             return
         state: State = "ok" if revision == HEAD else "warn"
-        yield Examined(state, "schema version", revision if state == "ok" else f"{revision}, the next run makes it {HEAD}")
+        yield Examined(
+            state, "schema version", revision if state == "ok" else f"{revision}, the next run makes it {HEAD}"
+        )
         if revision != HEAD:
             return
         profile = read_statement(connection, "profile") or "unknown"
@@ -137,7 +139,9 @@ def _operations(connection: sa.Connection) -> Iterator[Examined]:
         yield Examined("info", "last run", "none")
     else:
         state: State = {"ok": "ok", "running": "info"}.get(run.outcome, "warn")  # type: ignore[assignment]
-        yield Examined(state, "last run", f"{run.started_at:%Y-%m-%d %H:%M} UTC, {run.outcome}: {run.command} {run.message}")
+        yield Examined(
+            state, "last run", f"{run.started_at:%Y-%m-%d %H:%M} UTC, {run.outcome}: {run.command} {run.message}"
+        )
     for what, count, note in (
         ("payloads not loaded", count_pending(connection), "the next run loads them"),
         ("derived tables behind", _count(connection, ops.ops_stale), "the next run computes them"),

@@ -104,7 +104,10 @@ def price_payload(
             )
         symbol = known
     request = price_files.request_for(
-        path.name, source=_provider(source), symbol=symbol, price_basis=price_basis  # type: ignore[arg-type]
+        path.name,
+        source=_provider(source),
+        symbol=symbol,
+        price_basis=price_basis,  # type: ignore[arg-type]
     )
     return price_files.read_payload(path, request, dt.datetime.now(dt.UTC))
 
@@ -143,7 +146,9 @@ def import_files(
         UsageError: `known_at` lies in the future: what comes until then would count as late.
     """
     if known_at is not None and known_at > dt.datetime.now(dt.UTC):
-        raise UsageError(f"--known-at {known_at:%Y-%m-%dT%H:%M:%SZ} is in the future. Fix: give a time that has passed.")
+        raise UsageError(
+            f"--known-at {known_at:%Y-%m-%dT%H:%M:%SZ} is in the future. Fix: give a time that has passed."
+        )
     outcomes = []
     for number, path in enumerate(paths, start=1):
         progress(f"{number} of {len(paths)}: {path.name}")

@@ -105,9 +105,7 @@ def plan(
             continue
         module = source_module(name)
         options = {"sessions": workspace.calendars.known_sessions} if name == "hang_seng" else {}
-        requests += module.plan(
-            workspace.catalog, start, end, symbols=symbols, today=workspace.today(), **options
-        )
+        requests += module.plan(workspace.catalog, start, end, symbols=symbols, today=workspace.today(), **options)
     return requests
 
 
@@ -181,7 +179,8 @@ def register(connection: sa.Connection, record: FetchRecord) -> None:
 
 def register_archived(workspace: Workspace) -> int:
     """Registers every archived fetch that ``raw_fetch`` does not know, and says how many: what a run that was killed
-    between the two left behind, or all of it for a new warehouse beside an old archive."""
+    between the two left behind, or all of it for a new warehouse beside an old archive.
+    """
     with workspace.warehouse.write() as connection:
         known = set(connection.scalars(sa.select(raw.raw_fetch.c.fetch_id)))
         missing = [record for record in workspace.archive.records() if record.fetch_id not in known]
@@ -218,9 +217,9 @@ def _records(
     table = raw.raw_fetch
     query = sa.select(table).where(*conditions).order_by(table.c.known_at, table.c.payload_id)  # type: ignore[arg-type]
     if subjects is not None:
-        query = query.where(table.c.subject.in_(list(subjects)))  # type: ignore[arg-type]
+        query = query.where(table.c.subject.in_(list(subjects)))
     if parsers is not None:
-        query = query.where(table.c.parser.in_(list(parsers)))  # type: ignore[arg-type]
+        query = query.where(table.c.parser.in_(list(parsers)))
     return [_record_of(row) for row in connection.execute(query).mappings()]
 
 
@@ -387,7 +386,9 @@ def _core_frame(record: FetchRecord, rows: pd.DataFrame) -> pd.DataFrame:
     """Accepted rows in the columns of the core table."""
     frame = rows.rename(columns=TARGETS[record.request.dataset].renames)
     if record.request.dataset is Dataset.PRICE:
-        frame = frame.assign(is_flat_bar=_is_flat_bar(rows), split_ratio=rows["split_ratio"].where(rows["split_ratio"] > 0))
+        frame = frame.assign(
+            is_flat_bar=_is_flat_bar(rows), split_ratio=rows["split_ratio"].where(rows["split_ratio"] > 0)
+        )
     return frame
 
 
@@ -396,7 +397,8 @@ def _is_flat_bar(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
     for prefix in ("", "adj_"):
         bar = rows[[f"{prefix}{name}" for name in ("open", "high", "low", "close")]].to_numpy()
         flat |= bar.max(axis=1) == bar.min(axis=1)  # NaN is equal to nothing, so an incomplete bar is not flat
-    return flat & (rows["volume"].to_numpy() == 0)
+    flat &= rows["volume"].to_numpy() == 0
+    return flat
 
 
 def _write_load(connection: sa.Connection, outcome: LoadOutcome) -> None:

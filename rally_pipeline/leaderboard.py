@@ -22,7 +22,9 @@ def leaderboard_lines(workspace: Workspace, day: dt.date) -> Iterator[str]:
     with workspace.warehouse.read() as connection:
         yield f"\nleaderboard as of {day} (year-to-date price return, local currency)"
         board = mart.mart_leaderboard_daily
-        latest = sa.select(sa.func.max(board.c.as_of_date)).where(board.c.leaderboard == _BOARD, board.c.as_of_date <= day)
+        latest = sa.select(sa.func.max(board.c.as_of_date)).where(
+            board.c.leaderboard == _BOARD, board.c.as_of_date <= day
+        )
         query = (
             sa.select(board)
             .where(board.c.leaderboard == _BOARD, board.c.as_of_date == latest.scalar_subquery())
@@ -42,7 +44,9 @@ def leaderboard_lines(workspace: Workspace, day: dt.date) -> Iterator[str]:
 def _share_lines(connection: sa.Connection, day: dt.date) -> Iterator[str]:
     tech = _last(connection, mart.mart_price_extremes_daily, "HSTECH.HK", day)
     if tech is not None:
-        since = f"highest close since {tech.highest_since_date}" if tech.highest_since_date else "highest close on record"
+        since = (
+            f"highest close since {tech.highest_since_date}" if tech.highest_since_date else "highest close on record"
+        )
         yield (
             f"\n{_name(connection, 'HSTECH.HK')}: {tech.close:,.2f}, {tech.rise_from_trough_pct:+.2f} % from "
             f"{tech.trough_close:,.2f} on {tech.trough_date}; three-year high: {_yes(tech.is_3y_high)}; {since}"
@@ -52,8 +56,9 @@ def _share_lines(connection: sa.Connection, day: dt.date) -> Iterator[str]:
     if share is not None and volume is not None and volume.previous_record_volume_shares:
         yield (
             f"{_name(connection, '9988.HK')}: HK$ {share.close:,.2f}, {share.ytd_return_pct:+.2f} % from "
-            f"{share.base_close:,.2f} on {share.base_date}; month so far {volume.mtd_volume_shares / 1e6:,.1f} mn shares, "
-            f"record before {volume.previous_record_volume_shares / 1e6:,.1f} mn in {volume.previous_record_month:%B %Y}"
+            f"{share.base_close:,.2f} on {share.base_date}; "
+            f"month so far {volume.mtd_volume_shares / 1e6:,.1f} mn shares, record before "
+            f"{volume.previous_record_volume_shares / 1e6:,.1f} mn in {volume.previous_record_month:%B %Y}"
         )
 
 

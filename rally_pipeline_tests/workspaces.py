@@ -6,8 +6,10 @@ values of any test.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
+import io
 import json
 import os
 import sqlite3
@@ -17,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from rally_pipeline import ingest
@@ -93,6 +96,8 @@ def count(workspace: Workspace, table: str) -> int:
 def environment(home: Path, url: str | None = None, **more: str) -> dict[str, str]:
     """The environment of a subprocess with only these settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RALLY_", "DAGSTER_"))}
+    # Without bytecode every process takes a second longer to start.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**kept, "RALLY_HOME": str(home), **({"RALLY_WAREHOUSE_URL": url} if url else {}), **more}
 
 
@@ -109,6 +114,23 @@ def run_cli(
         timeout=timeout,
         check=False,
     )
+
+
+def run_cli_here(arguments: Sequence[object], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """`rally-pipeline` in this process: as `run_cli`, without the seconds it takes to start."""
+    from rally_pipeline import cli
+
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        for name in [name for name in os.environ if name.startswith("RALLY_")]:
+            patched.delenv(name)
+        for name, value in env.items():
+            patched.setenv(name, value)
+        try:
+            cli.main([str(a) for a in arguments])
+        except SystemExit as left:
+            code = int(left.code or 0)
+    return subprocess.CompletedProcess(list(map(str, arguments)), code, out.getvalue(), err.getvalue())
 
 
 def json_of(done: subprocess.CompletedProcess[str]) -> Any:

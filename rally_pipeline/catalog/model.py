@@ -44,7 +44,8 @@ class Kind(StrEnum):
 
 class PriceSource(Entry):
     """One upstream of an instrument's prices. ``code`` is the upstream's own name for it (default: the symbol; must be
-    given for ``hang_seng``, whose codes are series names, and ``eastmoney``, whose codes are ``market.code``)."""
+    given for ``hang_seng``, whose codes are series names, and ``eastmoney``, whose codes are ``market.code``).
+    """
 
     source: Literal["yahoo", "hang_seng", "eastmoney"]
     code: str | None = None
@@ -69,7 +70,8 @@ class Instrument(Entry):
     """An index, share, fund or currency pair. ``symbol`` is in Yahoo notation; ``aliases`` are other spellings that
     files carry (stored in capitals). ``price_sources`` stand in order of trust. ``leaderboards`` rank it against their
     other members; the first is the one shown beside its performance. For FX, ``currency`` is the quote currency and
-    ``base_currency`` the one of which a unit is priced."""
+    ``base_currency`` the one of which a unit is priced.
+    """
 
     symbol: str = Field(min_length=1, max_length=32, pattern=r"^[\^A-Z0-9][A-Z0-9.=\-]*$")
     name: str = Field(min_length=1, max_length=120)
@@ -113,7 +115,8 @@ class Instrument(Entry):
 
 class Event(Entry):
     """A dated event against which moves are measured. Exactly one of ``date``, or ``rule`` which yields one event a
-    year (``event_id`` then gets the year appended: ``lunar_new_year_2025``)."""
+    year (``event_id`` then gets the year appended: ``lunar_new_year_2025``).
+    """
 
     event_id: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)
     name: str = Field(min_length=1, max_length=120)
@@ -139,7 +142,8 @@ class CalendarOverride(Entry):
 class CalendarExtension(Entry):
     """Sessions beyond the end of a published calendar, once the exchange has announced them: every Monday to Friday up
     to and including ``known_until`` is a session except those in ``closed``. Days that the calendar package already
-    knows are not touched. ``half_days`` close at the market's usual early close (or 12:00 where it has none)."""
+    knows are not touched. ``half_days`` close at the market's usual early close (or 12:00 where it has none).
+    """
 
     market: Literal[Market.HK, Market.CN, Market.DE, Market.US, Market.JP, Market.GB]
     known_until: dt.date

@@ -238,8 +238,11 @@ def _net(days: Sequence[dt.date], index: Mapping[dt.date, int], turnover: FloatA
     net = np.empty(len(days))
     for i in range(len(days)):
         lean = 0.35 * lean + shocks[i]
-        # Of small days at most a quarter, so that both sides look like a market.
-        net[i] = np.clip(turnover[i] * np.clip(0.035 + lean, -0.25, 0.25), *_NET_BOUNDS)
+        # Of small days at most a quarter, so that both sides look like a market; bent towards the bounds, not cut,
+        # which would repeat a figure.
+        wanted = turnover[i] * np.clip(0.035 + lean, -0.25, 0.25)
+        bound = _NET_BOUNDS[1] if wanted > 0 else -_NET_BOUNDS[0]
+        net[i] = bound * np.tanh(wanted / bound)
     pinned = np.zeros(len(days), dtype=bool)
     for day, figures in anchors.PUBLISHED_SOUTHBOUND.items():
         net[index[day]] = (figures[0] - figures[1] + figures[2] - figures[3]) / 1000
@@ -263,7 +266,7 @@ def _net(days: Sequence[dt.date], index: Mapping[dt.date, int], turnover: FloatA
             ceiling = _LOW_CEILING if _LOW[0] <= days[i] <= _LOW[1] else _CEILING
         room = ceiling - net[window].sum()
         if net[i] > room:  # by a margin, or else several windows would have the ceiling's very sum
-            net[i] = max(room - rng.uniform(0.0, 5.0), _NET_BOUNDS[0])
+            net[i] = max(room - rng.uniform(0.0, 5.0), _NET_BOUNDS[0] + rng.uniform(0.0, 1.0))
     return net
 
 

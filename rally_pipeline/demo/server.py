@@ -596,7 +596,7 @@ def _mutual_rows(view: View, code: str) -> list[dict[str, Any]]:
         else [(f"{number}.{'SH' if number[0] == '6' else 'SZ'}", name)
               for number, name, _ in anchors.CHOSEN_NORTHBOUND_STOCKS["szse" if channel == "szse" else "sse"]]
     )  # fmt: skip
-    rows = []
+    rows: list[dict[str, Any]] = []
     previous: float | None = None
     for i, day in enumerate(flows.days):
         if day > view.end:
@@ -627,7 +627,7 @@ def _mutual_rows(view: View, code: str) -> list[dict[str, Any]]:
         )
         previous = close
     if is_southbound:
-        empty = dict.fromkeys(rows[0] if rows else ())
+        empty: dict[str, Any] = dict.fromkeys(rows[0] if rows else ())
         closed = [day for day in anchors.CLOSED_DAY_ROWS if day <= view.end]
         rows += [{**empty, "MUTUAL_TYPE": code, "TRADE_DATE": f"{day} 00:00:00", "NET_DEAL_AMT": 0.0} for day in closed]
         rows.sort(key=lambda row: row["TRADE_DATE"])

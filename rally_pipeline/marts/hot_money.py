@@ -2,8 +2,9 @@
 
 Belongs here: the indicators. Does not belong here: a score made of them; there is none.
 
-Windows of n rows are joined by number (row k with the rows k, k − 1, … k − n + 1) and not by a range of numbers: an
-equality can be looked up.
+Where a window function does not do (medians, slopes), a row is handed to each of the n rows whose window it lies in,
+told by their numbers: that takes a product with the numbers 1 to n and no join of a row with its neighbours, for which
+SQLite finds no good plan.
 """
 
 from __future__ import annotations
@@ -35,9 +36,25 @@ _CHASE_SESSIONS = 5
 _SESSIONS_A_YEAR = 252
 
 
-def _steps(numbered: sa.FromClause, count: int, name: str) -> sa.CTE:
-    """The numbers 1 to ``count``, or as many as there are rows."""
-    return sa.select(numbered.c.no).where(numbered.c.no <= count).cte(name).prefix_with("MATERIALIZED")
+def _handed_on(
+    numbered: sa.CTE, count: int, shift: int, scope: Scope, name: str, steps: sa.CTE | None = None
+) -> sa.Subquery:
+    """Every row for each of the ``count`` rows from ``shift`` rows after it on, whose number is ``target``; from the
+    first row of the scope on. ``steps`` has the numbers 1 to ``count`` where ``numbered`` does not begin with them.
+    """
+    source = numbered if steps is None else steps
+    step = sa.select(source.c.no).where(source.c.no <= count).cte(f"{name}_step").prefix_with("MATERIALIZED")
+    target = numbered.c.no + step.c.no + (shift - 1)
+    handed = sa.select(*numbered.c, target.label("target")).select_from(numbered.join(step, sa.true()))
+    if scope.start is not None:
+        handed = handed.where(target >= _first_no(numbered, scope))
+    return handed.subquery(name)
+
+
+def _first_no(numbered: sa.CTE, scope: Scope) -> sa.ColumnElement[Any]:
+    """Number of the first row of the scope; NULL if there is none."""
+    wanted = numbered.alias(f"{numbered.name}_wanted")
+    return sa.select(sa.func.min(wanted.c.no)).where(scope.has_day(wanted.c.session_date)).scalar_subquery()
 
 
 def _number(order_by: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -94,57 +111,46 @@ def _reversal(inputs: Inputs, scope: Scope) -> sa.Subquery:
 
 def _surge(inputs: Inputs, scope: Scope) -> sa.Subquery:
     flow = _flows(inputs, "turnover_hkd_mn", "traded")
-    step = _steps(flow, _MEDIAN_SESSIONS, "traded_step")
-    before = flow.alias("traded_before")
-    near = (
-        sa.select(
-            flow.c.session_date,
-            flow.c.value.label("now"),
-            before.c.value,
-            sa.func.row_number(type_=sa.Integer())
-            .over(partition_by=flow.c.no, order_by=before.c.value)
-            .label("place"),
-        )
-        .select_from(flow.join(step, sa.true()).join(before, before.c.no == flow.c.no - step.c.no))
-        .where(flow.c.no > _MEDIAN_SESSIONS, scope.has_day(flow.c.session_date))
-        .subquery("near")
-    )
+    handed = _handed_on(flow, _MEDIAN_SESSIONS, 1, scope, "traded_before")
+    near = sa.select(
+        handed.c.target,
+        handed.c.value,
+        sa.func.row_number(type_=sa.Integer()).over(partition_by=handed.c.target, order_by=handed.c.value).label("place"),
+    ).subquery("traded_near")
     middle = (_MEDIAN_SESSIONS // 2, _MEDIAN_SESSIONS // 2 + 1)
-    return (
-        sa.select(
-            near.c.session_date,
-            (sa.func.max(near.c.now) / sa.func.nullif(sa.func.avg(near.c.value), 0.0)).label("value"),
-        )
+    median = (
+        sa.select(near.c.target, sa.func.avg(near.c.value).label("value"))
         .where(near.c.place.in_(middle))
-        .group_by(near.c.session_date)
+        .group_by(near.c.target)
+        .subquery("traded_median")
+    )
+    return (
+        sa.select(flow.c.session_date, (flow.c.value / sa.func.nullif(median.c.value, 0.0)).label("value"))
+        .select_from(flow.join(median, median.c.target == flow.c.no))
+        .where(flow.c.no > _MEDIAN_SESSIONS, scope.has_day(flow.c.session_date))
         .subquery("surge")
     )
 
 
-def _volatility(inputs: Inputs, index: sa.CTE, scope: Scope) -> sa.Subquery:
-    flow, step, day = inputs.southbound.alias("volatility_flow"), _steps(index, _VOLATILITY_SESSIONS, "index_step"), index
-    before = index.alias("index_before")
-    log_return = sa.func.ln(before.c.close / before.c.close_before, type_=sa.Double())
-    near = (
-        sa.select(day.c.session_date, log_return.label("log_return"))
-        .select_from(
-            flow.join(day, day.c.session_date == flow.c.session_date)
-            .join(step, sa.true())
-            .join(before, before.c.no == day.c.no - step.c.no + 1)
-        )
-        .where(flow.c.channel == "total", day.c.no >= _VOLATILITY_SESSIONS, scope.has_day(flow.c.session_date))
-        .subquery("near_returns")
-    )
-    mean = sa.func.avg(near.c.log_return).over(partition_by=near.c.session_date)
+def _volatility(index: sa.CTE, scope: Scope) -> sa.Subquery:
+    handed = _handed_on(index, _VOLATILITY_SESSIONS, 0, scope, "index_near")
+    log_return = sa.func.ln(handed.c.close / handed.c.close_before, type_=sa.Double())
+    near = sa.select(handed.c.target, log_return.label("log_return")).subquery("index_returns")
+    mean = sa.func.avg(near.c.log_return).over(partition_by=near.c.target)
     # the mean first: a sum of squares less a square loses what is looked for
-    apart = sa.select(near.c.session_date, (near.c.log_return - mean).label("distance")).subquery("apart")
+    apart = sa.select(near.c.target, (near.c.log_return - mean).label("distance")).subquery("index_apart")
     variance = sa.func.sum(apart.c.distance * apart.c.distance, type_=sa.Double()) / float(_VOLATILITY_SESSIONS - 1)
+    of_target = (
+        sa.select(apart.c.target, sa.func.sqrt(variance, type_=sa.Double()).label("deviation"))
+        .group_by(apart.c.target)
+        .subquery("deviation")
+    )
     return (
         sa.select(
-            apart.c.session_date,
-            (sa.func.sqrt(variance, type_=sa.Double()) * (math.sqrt(_SESSIONS_A_YEAR) * 100.0)).label("value"),
+            index.c.session_date, (of_target.c.deviation * (math.sqrt(_SESSIONS_A_YEAR) * 100.0)).label("value")
         )
-        .group_by(apart.c.session_date)
+        .select_from(index.join(of_target, of_target.c.target == index.c.no))
+        .where(index.c.no >= _VOLATILITY_SESSIONS, scope.has_day(index.c.session_date))
         .subquery("volatility")
     )
 
@@ -162,7 +168,11 @@ def _chase(inputs: Inputs, index: sa.CTE, scope: Scope) -> sa.Subquery:
         .correlate(flow)
         .scalar_subquery()
     )
-    told = sa.select(flow.c.session_date, flow.c.no, flow.c.value, last_day.label("last_day")).subquery("told")
+    # materialised, or the day would be looked up again for every row it is joined with
+    looked_up = sa.select(flow.c.session_date, flow.c.no, flow.c.value, last_day.label("last_day"))
+    if scope.start is not None:
+        looked_up = looked_up.where(flow.c.no > _first_no(flow, scope) - _CHASE_SESSIONS)
+    told = looked_up.cte("told").prefix_with("MATERIALIZED")
     in_time = days_between(told.c.session_date, told.c.last_day) <= BASE_TOLERANCE_DAYS
     pair = (
         sa.select(
@@ -175,29 +185,27 @@ def _chase(inputs: Inputs, index: sa.CTE, scope: Scope) -> sa.Subquery:
         .cte("pair")
         .prefix_with("MATERIALIZED")
     )
-    step, before = _steps(flow, _CHASE_SESSIONS, "chase_step"), pair.alias("pair_before")
-    near = (
-        sa.select(pair.c.session_date, before.c.index_return, before.c.value)
-        .select_from(pair.join(step, sa.true()).join(before, before.c.no == pair.c.no - step.c.no + 1))
-        .where(pair.c.no >= _CHASE_SESSIONS, scope.has_day(pair.c.session_date))
-        .subquery("near_pairs")
-    )
-    of_day: dict[str, Any] = {"partition_by": near.c.session_date}
+    near = _handed_on(pair, _CHASE_SESSIONS, 0, scope, "pair_near", steps=flow)
+    of_target: dict[str, Any] = {"partition_by": near.c.target}
     apart = sa.select(
-        near.c.session_date,
+        near.c.target,
         near.c.index_return,
-        (near.c.index_return - sa.func.avg(near.c.index_return).over(**of_day)).label("x"),
-        (near.c.value - sa.func.avg(near.c.value).over(**of_day)).label("y"),
-    ).subquery("pairs_apart")
+        (near.c.index_return - sa.func.avg(near.c.index_return).over(**of_target)).label("x"),
+        (near.c.value - sa.func.avg(near.c.value).over(**of_target)).label("y"),
+    ).subquery("pair_apart")
     is_defined = sa.and_(
         sa.func.count(apart.c.index_return) == _CHASE_SESSIONS,
         sa.func.max(apart.c.index_return) > sa.func.min(apart.c.index_return),
     )
     x, y = apart.c.x, apart.c.y
     slope = sa.func.sum(x * y, type_=sa.Double()) / sa.func.nullif(sa.func.sum(x * x, type_=sa.Double()), 0.0)
+    slopes = (
+        sa.select(apart.c.target, sa.case((is_defined, slope)).label("value")).group_by(apart.c.target).subquery("slope")
+    )
     return (
-        sa.select(apart.c.session_date, sa.case((is_defined, slope)).label("value"))
-        .group_by(apart.c.session_date)
+        sa.select(pair.c.session_date, slopes.c.value)
+        .select_from(pair.join(slopes, slopes.c.target == pair.c.no))
+        .where(pair.c.no >= _CHASE_SESSIONS, scope.has_day(pair.c.session_date))
         .subquery("chase")
     )
 
@@ -247,7 +255,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     flow, index = inputs.southbound.alias("flow"), _index(inputs)
     market, breadth = _market_turnover(inputs, scope), _breadth(inputs, scope)
     reversal, surge = _reversal(inputs, scope), _surge(inputs, scope)
-    volatility, chase = _volatility(inputs, index, scope), _chase(inputs, index, scope)
+    volatility, chase = _volatility(index, scope), _chase(inputs, index, scope)
     joined: Any = flow
     for part in (market, breadth, reversal, surge, volatility, chase):
         joined = joined.outerjoin(part, part.c.session_date == flow.c.session_date)

@@ -162,24 +162,45 @@ def select_monthly(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     """``mart_southbound_best_window_monthly``."""
     numbered = _numbered(inputs)
     # as many lengths as there are sessions, at most 60
-    length, begin, end = numbered.alias("length"), numbered.alias("begin"), numbered.alias("end")
-    amount = end.c.total_to - begin.c.total_before
-    month = month_start(end.c.session_date)
-    start = None if scope.start is None else day_start_of_month(scope.start)
+    length, end = numbered.alias("length"), numbered.alias("end")
+
+    def at_begin(name: str) -> sa.ColumnElement[Any]:
+        first: Any = sa.func.lag(end.c[name], sa.cast(length.c.no - 1, sa.Integer), type_=end.c[name].type)
+        return first.over(partition_by=length.c.no, order_by=end.c.no).label(name)
+
+    window = (
+        sa.select(
+            length.c.no.label("length"),
+            end.c.no,
+            end.c.session_date,
+            end.c.total_to,
+            end.c.turnover_to,
+            end.c.turnover_lack_to,
+            *(at_begin(name) for name in ("total_before", "turnover_before", "turnover_lack_before")),
+        )
+        .select_from(length.join(end, sa.true()))
+        .where(length.c.no <= _LONGEST)
+    )
+    if scope.start is not None:
+        # the longest window that ends in the first month
+        wanted = numbered.alias("wanted")
+        first_no = sa.select(sa.func.min(wanted.c.no)).where(wanted.c.session_date >= day_start_of_month(scope.start))
+        window = window.where(end.c.no > first_no.scalar_subquery() - _LONGEST)
+    made = window.subquery("window_of_length")
+    month = month_start(made.c.session_date)
     best = (
         sa.select(
-            length.c.no.label("window_sessions"),
+            made.c.length.label("window_sessions"),
             month.label("month"),
-            sa.func.max(_packed(amount, end.c.no)).label("best"),
-            sa.func.max(_amount(begin, end, "turnover")).label("turnover"),
+            sa.func.max(_packed(made.c.total_to - made.c.total_before, made.c.no)).label("best"),
+            sa.func.max(_amount(made, made, "turnover")).label("turnover"),
         )
-        .select_from(
-            length.join(end, end.c.no >= length.c.no).join(begin, begin.c.no == end.c.no - length.c.no + 1)
-        )
-        .where(length.c.no <= _LONGEST, Scope(None, start).has_day(end.c.session_date))
-        .group_by(length.c.no, month)
-        .subquery("best")
+        .where(made.c.no >= made.c.length)
+        .group_by(made.c.length, month)
     )
+    if scope.start is not None:
+        best = best.where(made.c.session_date >= day_start_of_month(scope.start))
+    best = best.subquery("best")  # type: ignore[assignment]
     first, last = numbered.alias("first_day"), numbered.alias("last_day")
     number = _number(best.c.best)
     columns = {

@@ -60,9 +60,7 @@ def accept(
     return Accepted(kept.reset_index(drop=True), frame.assign(rule=rule)[rule.notna()].reset_index(drop=True))
 
 
-def _price_rules(
-    frame: pd.DataFrame, catalog: Catalog, calendars: Calendars, known_at: dt.datetime
-) -> pd.Series[str]:
+def _price_rules(frame: pd.DataFrame, catalog: Catalog, calendars: Calendars, known_at: dt.datetime) -> pd.Series[str]:
     rule = pd.Series(None, index=frame.index, dtype="str")
     prices = frame[["open", "high", "low", "close", "adj_open", "adj_high", "adj_low", "adj_close"]].to_numpy()
     bad_price = ((prices <= 0) | np.isinf(prices)).any(axis=1)

@@ -115,7 +115,9 @@ core_broker_flow = table(
         OneOf(("abs", "thousand", "million", "100m", "billion", "pct", "shares")),
     ),
     column("currency", sa.String(3), "Currency; empty for percentages and shares.", Matches(r"([A-Z]{3})?")),
-    column("trading_days", sa.Integer(), "Sessions in the period, as printed.", Range(0), unit="sessions", nullable=True),
+    column(
+        "trading_days", sa.Integer(), "Sessions in the period, as printed.", Range(0), unit="sessions", nullable=True
+    ),
     column("report_title", sa.Text(), "Title of the report.", NoRule("free text")),
     column("report_date", sa.Date(), "Date of the report.", NoRule("the broker's word"), nullable=True),
     column("published_at", sa.Text(), "When it was published, as entered.", NoRule("free text")),
@@ -171,7 +173,9 @@ core_southbound_resolved_daily = table(
     _amount("sell_hkd_mn", "Sold in Hong Kong by mainland investors.", "HKD mn"),
     _amount("net_buy_hkd_mn", "buy − sell; as printed where the source prints no buy and sell.", "HKD mn", signed=True),
     _amount("turnover_hkd_mn", "Bought plus sold.", "HKD mn"),
-    column("known_from_at", UtcDateTime(), "Since when the believed figures are known.", NoRule("as in core"), unit="UTC"),
+    column(
+        "known_from_at", UtcDateTime(), "Since when the believed figures are known.", NoRule("as in core"), unit="UTC"
+    ),
     column("source_count", sa.Integer(), "How many sources have figures for this day.", Range(1)),
     description=(
         "One figure per channel and southbound session. The total is Shanghai plus Shenzhen wherever both are known."

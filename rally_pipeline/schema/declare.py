@@ -36,9 +36,11 @@ class UtcDateTime(sa.types.TypeDecorator[dt.datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """The type of the engine at hand."""
         return dialect.type_descriptor(sa.DateTime(timezone=dialect.name == "postgresql"))
 
     def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        """UTC on the way in; raises ValueError for a naive time."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -47,6 +49,7 @@ class UtcDateTime(sa.types.TypeDecorator[dt.datetime]):
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
     def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        """Aware UTC on the way out."""
         if value is None:
             return None
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
@@ -78,7 +81,8 @@ class Matches:
 @dataclass(frozen=True)
 class InTable:
     """A value stands in ``column`` of ``table`` (checked by the gate, not by a database constraint: reference tables
-    are rewritten from the catalog and may lose an entry whose facts stay)."""
+    are rewritten from the catalog and may lose an entry whose facts stay).
+    """
 
     table: str
     column: str
@@ -160,7 +164,8 @@ def table(
     owner: str = "team:markets-data",
 ) -> sa.Table:
     """Declares a table; ``versioned`` appends the two clocks and provenance and makes ``key`` + ``known_from_at`` its
-    primary key, with at most one believed row per key held by a unique index."""
+    primary key, with at most one believed row per key held by a unique index.
+    """
     layer = name.split("_", 1)[0]
     if layer not in ("raw", "core", "mart", "ops"):
         raise ValueError(f"{name}: not a layer prefix")

@@ -17,8 +17,8 @@ import json
 import math
 import shutil
 import tempfile
-import warnings
 import threading
+import warnings
 from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from pathlib import Path

@@ -65,10 +65,12 @@ def _executemany(
             lists: list[Iterable[Any]] = [_sqlite_list(part[name], table.c[name]) for name in frame.columns]
             lists.extend(itertools.repeat(value) for value in fixed)
             try:
-                cursor.executemany(statement, zip(*lists, strict=False))
+                cursor.executemany(statement, zip(*lists, strict=False))  # type: ignore[arg-type]  # takes any iterable
             except Exception as error:
-                raise sa.exc.DBAPIError.instance(  # type: ignore[call-overload]
-                    statement, None, error, connection.dialect.dbapi.Error, dialect=connection.dialect
+                dbapi = connection.dialect.dbapi
+                assert dbapi is not None
+                raise sa.exc.DBAPIError.instance(
+                    statement, None, error, dbapi.Error, dialect=connection.dialect
                 ) from error
     finally:
         cursor.close()
@@ -121,7 +123,7 @@ def _copy(
     names = ", ".join(preparer.quote(column.name) for column in columns)
     statement = f"COPY {preparer.format_table(table)} ({names}) FROM STDIN (FORMAT csv)"
     options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
-    cursor = connection.connection.cursor()
+    cursor: Any = connection.connection.cursor()
     with cursor, cursor.copy(statement) as copy:
         for start in range(0, len(frame), _CHUNK_ROWS):
             part = frame.iloc[start : start + _CHUNK_ROWS]

@@ -175,7 +175,10 @@ def merge_late(
     )
     was_there = sa.exists(sa.select(sa.literal(1)).select_from(before).where(same_version).correlate(table))
     was_believed = sa.exists(
-        sa.select(sa.literal(1)).select_from(before).where(same_version, before.c.known_to_at.is_(None)).correlate(table)
+        sa.select(sa.literal(1))
+        .select_from(before)
+        .where(same_version, before.c.known_to_at.is_(None))
+        .correlate(table)
     )
     opened = sa.and_(
         _same_key(table, keys),

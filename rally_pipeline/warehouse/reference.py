@@ -105,12 +105,12 @@ def _write_catalog(connection: sa.Connection, catalog: Catalog, calendars: Calen
     yearly = frame["event_id"].str.replace(r"_\d{4}$", "", regex=True).where(frame["event_id"].str.contains(r"_\d{4}$"))
     frame = frame.assign(yearly=yearly).sort_values("event_date", kind="stable")
     until = frame.groupby("yearly", dropna=True)["event_date"].shift(-1)
-    rows = [
+    occurrences = [
         {"event_id": e.event_id, "name": e.name, "event_date": e.event_date, "until_date": _date_or_none(until.get(i))}
         for i, e in zip(frame.index, frame.itertuples(), strict=True)
     ]
-    if rows:
-        connection.execute(sa.insert(core.core_event), rows)
+    if occurrences:
+        connection.execute(sa.insert(core.core_event), occurrences)
 
 
 def _date_or_none(value: object) -> dt.date | None:

@@ -107,9 +107,13 @@ def complete(frame: pd.DataFrame) -> pd.DataFrame:
 
 def rendered_copy(warehouse: Warehouse, csv: bytes, columns: list[str]) -> Callable[[], None]:
     def run() -> None:
-        with warehouse.write() as connection, connection.connection.cursor() as cursor:
-            with cursor.copy(f"COPY {PRICE.name} ({', '.join(columns)}) FROM STDIN (FORMAT csv)") as copy:
-                copy.write(csv)
+        statement = f"COPY {PRICE.name} ({', '.join(columns)}) FROM STDIN (FORMAT csv)"
+        with (
+            warehouse.write() as connection,
+            connection.connection.cursor() as cursor,
+            cursor.copy(statement) as copy,
+        ):
+            copy.write(csv)
 
     return run
 
@@ -165,7 +169,9 @@ def bench_marts(warehouse: Warehouse, frame: pd.DataFrame, repeats: int) -> list
             }
             for symbol in instruments["symbol"]
         ]
-        connection.execute(sa.delete(core.core_instrument).where(core.core_instrument.c.symbol.in_(instruments["symbol"])))
+        connection.execute(
+            sa.delete(core.core_instrument).where(core.core_instrument.c.symbol.in_(instruments["symbol"]))
+        )
         connection.execute(sa.insert(core.core_instrument), rows)
     last = frame["session_date"].max()
     history = frame[frame["session_date"] < last]

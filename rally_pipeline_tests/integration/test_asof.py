@@ -44,7 +44,9 @@ def _deliveries(workspace: Workspace) -> list[Payload]:
             source = rng.choice(("yahoo", "file"))
             found.append(price_payload(price_csv(rows, "date,close,volume"), symbol, source=source, known_at=at))
         days = workspace.calendars.known_sessions("FX", FIRST, LAST)
-        lines = [f"{day},{1.05 + rng.randrange(4) / 100},{8.2 + rng.randrange(4) / 10}," for day in rng.sample(days, 60)]
+        lines = [
+            f"{day},{1.05 + rng.randrange(4) / 100},{8.2 + rng.randrange(4) / 10}," for day in rng.sample(days, 60)
+        ]
         found.append(fx_payload("\n".join(["Date,USD,HKD,", *lines]).encode(), known_at=at))
     return found
 

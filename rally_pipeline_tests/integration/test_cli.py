@@ -27,6 +27,7 @@ from rally_pipeline_tests.workspaces import (
     price_csv,
     price_payload,
     run_cli,
+    run_cli_here,
     settings_for,
     utc,
 )
@@ -66,7 +67,17 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     loaded = set(done.stdout.splitlines()[-1].split()) - {"LOADED"}
-    heavy = {"pandas", "numpy", "sqlalchemy", "dagster", "yfinance", "pyarrow", "pydantic", "exchange_calendars", "alembic"}
+    heavy = {
+        "pandas",
+        "numpy",
+        "sqlalchemy",
+        "dagster",
+        "yfinance",
+        "pyarrow",
+        "pydantic",
+        "exchange_calendars",
+        "alembic",
+    }
     assert loaded & heavy == set()
 
 
@@ -88,7 +99,7 @@ def test_exit_codes_of_the_process(arguments: list[str], code: int, tmp_path: Pa
     ],
 )
 def test_wrong_settings_name_their_variable(tmp_path: Path, variable: str, value: str, command: list[str]) -> None:
-    done = run_cli(command, environment(tmp_path, **{variable: value}))
+    done = run_cli_here(command, environment(tmp_path, **{variable: value}))
     assert (done.returncode, done.stdout) == (2, "")
     assert variable in done.stderr
     assert done.stderr.startswith("error: ")
@@ -100,7 +111,7 @@ def test_a_warehouse_that_is_not_there(tmp_path: Path) -> None:
     """One line, exit 1 and no password, from a command and from doctor."""
     env = environment(tmp_path, "postgresql://u:hunter2@127.0.0.1:1/d?connect_timeout=2")
     for command in (["as-of", "2025-01-01", "core_event"], ["doctor"]):
-        done = run_cli(command, env)
+        done = run_cli_here(command, env)
         assert done.returncode == 1
         assert "hunter2" not in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
@@ -116,7 +127,7 @@ def test_another_writer(tmp_path: Path) -> None:
     file.write_bytes(price_csv([("2024-03-08", 10)], "date,close"))
     with sqlite3.connect(tmp_path / "warehouse.sqlite", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        done = run_cli(
+        done = run_cli_here(
             ["import", "prices", file, "--symbol", "0700.HK"], environment(tmp_path, RALLY_LOCK_TIMEOUT_SECONDS="0.3")
         )
         assert done.returncode == 1
@@ -137,14 +148,16 @@ def _found(settings: Settings) -> dict[str, doctor.Examined]:
 
 def test_doctor_on_a_machine_where_nothing_is(tmp_path: Path) -> None:
     home = tmp_path / "not" / "yet"
-    done = run_cli(["doctor", "--json"], environment(home))
+    done = run_cli_here(["doctor", "--json"], environment(home))
     rows = {row["what"]: row for row in json_of(done)}
     assert done.returncode == (1 if any(r["state"] == "fail" for r in rows.values()) else 0)
     assert rows["RALLY_HOME"]["value"] == str(home)
     assert "not made yet" in rows["warehouse"]["value"]
     assert not home.exists(), "looking changes nothing"
     assert {f"RALLY_{name.upper()}" for name in Settings.model_fields} - {"RALLY_WAREHOUSE_URL"} <= set(rows)
-    assert {"rally-pipeline", "python", "dagster", "free disk", "catalog", "calendar HK", "calendar SOUTHBOUND"} <= set(rows)
+    assert {"rally-pipeline", "python", "dagster", "free disk", "catalog", "calendar HK", "calendar SOUTHBOUND"} <= set(
+        rows
+    )
 
 
 def test_doctor_does_not_make_a_file_that_was_named(tmp_path: Path) -> None:
@@ -164,7 +177,7 @@ def test_doctor_on_a_warehouse_with_work_to_do(tmp_path: Path, warehouse_url: st
         assert found[what].value.startswith(f"{number}: ")
         assert found[what].state == "info"
     assert found["derived tables behind"].state == "info"
-    done = run_cli(["doctor"], environment(tmp_path, warehouse_url))
+    done = run_cli_here(["doctor"], environment(tmp_path, warehouse_url))
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["state", "what", "value"]
     assert any(re.match(r"info +payloads refused +1: ", line) for line in lines)
@@ -175,7 +188,7 @@ def test_doctor_shows_no_password(tmp_path: Path, postgres_url: Any) -> None:
     text = url.render_as_string(hide_password=False)
     env = environment(tmp_path, text, RALLY_UPSTREAM_BASE="https://user:hunter2@mirror.example/x")
     for arguments in (["doctor"], ["doctor", "--json"]):
-        done = run_cli(arguments, env)
+        done = run_cli_here(arguments, env)
         assert "hunter2" not in done.stdout + done.stderr
         assert "mirror.example/x" in done.stdout
         assert "postgresql+psycopg://" in done.stdout
@@ -206,7 +219,7 @@ def test_doctor_on_a_file_that_is_no_warehouse(tmp_path: Path) -> None:
 def test_doctor_on_a_catalog_with_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "catalog").mkdir()
     (tmp_path / "catalog" / "instruments.yaml").write_text("instruments:\n  XYZ: {name: X}\n")
-    done = run_cli(["doctor", "--json"], environment(tmp_path))
+    done = run_cli_here(["doctor", "--json"], environment(tmp_path))
     assert done.returncode == 1
     failed = [row for row in json.loads(done.stdout) if row["state"] == "fail"]
     assert any("instruments.yaml" in row["value"] and "XYZ" in row["value"] for row in failed)

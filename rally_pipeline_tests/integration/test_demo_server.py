@@ -16,10 +16,15 @@ from urllib.parse import urlencode
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
 
 from rally_pipeline.demo import anchors
+from rally_pipeline.demo.flows import build_flows
+from rally_pipeline.demo.prices import default_world
 from rally_pipeline.demo.server import DemoAnswer, DemoRequest, DemoUpstream, Route, View
+from rally_pipeline.sources import eastmoney_flow, hang_seng, hkex, sse, szse
+from rally_pipeline.sources.base import Dataset
 from rally_pipeline.sources.http import Upstream
 
 D = dt.date
@@ -223,6 +228,228 @@ def test_eastmoney_kline(upstream: DemoUpstream) -> None:
     assert (status, json.loads(body)["data"]) == (200, None)
 
 
+HKEX = "/www.hkex.com.hk/eng/csm/DailyStat/data_tab_daily_{:%Y%m%d}e.js"
+
+
+def test_hkex_daily_file(upstream: DemoUpstream) -> None:
+    status, body, headers = get(upstream, HKEX.format(D(2025, 2, 14)))
+    assert status == 200
+    assert "javascript" in headers["content-type"]
+    assert body.startswith(b"tabData = [")
+    blocks = json.loads(body.removeprefix(b"tabData = ").rstrip(b";"))
+    assert [(block["id"], block["market"]) for block in blocks] == [
+        (0, "SSE Northbound"), (1, "SSE Southbound"), (2, "SZSE Northbound"), (3, "SZSE Southbound"),
+    ]  # fmt: skip
+    assert {(block["date"], block["tradingDay"]) for block in blocks} == {("2025-02-14", 1)}
+    tables = {
+        block["market"]: [(part["style"], part["table"]["classname"], part["table"]) for part in block["content"]]
+        for block in blocks
+    }
+    for (style, classname, summary), (top_style, top_classname, top) in tables.values():
+        assert (style, classname, top_style, top_classname) == (1, "tradingTable", 2, "top10Table")
+        assert len(summary["schema"][0]) == len(summary["tr"])
+        assert all(len(row["td"]) == len(row["td"][0]) == 1 for row in summary["tr"])
+        assert [row["td"][0][0] for row in top["tr"]] == [str(rank) for rank in range(1, 11)]
+        assert {len(row["td"][0]) for row in top["tr"]} == {len(top["schema"][0])}
+        assert all(row["td"][0][2].endswith("  ") for row in top["tr"])
+    south = tables["SZSE Southbound"][0][2]
+    cells = dict(zip(south["schema"][0], (row["td"][0][0] for row in south["tr"]), strict=True))
+    assert (cells["Buy Turnover"], cells["Sell Turnover"]) == ("32,507.07", "28,837.56")
+    assert cells["Total Turnover"] == "61,344.63"
+    north = tables["SSE Northbound"][0][2]
+    assert north["schema"] == [["Total Turnover", "Total Trade Count", "DQB", "ETF Turnover"]]
+    assert north["tr"][2]["td"] == [["999,999,999"]]
+    assert tables["SSE Northbound"][1][2]["schema"] == [["Rank", "Stock Code", "Stock Name", "Total Turnover"]]
+
+
+@pytest.mark.parametrize(
+    ("day", "status"),
+    [(D(2024, 8, 28), 404), (D(2024, 8, 29), 200), (D(2025, 1, 28), 404), (D(2025, 2, 4), 404), (D(2025, 2, 15), 404),
+     (D(2025, 2, 28), 200), (D(2025, 3, 3), 404)],
+)  # fmt: skip
+def test_hkex_keeps_183_days_and_has_no_closed_day(upstream: DemoUpstream, day: dt.date, status: int) -> None:
+    got, body, headers = get(upstream, HKEX.format(day))
+    assert got == status
+    assert ("html" in headers["content-type"]) == body.startswith(b"<html>") == (status == 404)
+
+
+def mutual(upstream: DemoUpstream, code: str, bounds: str = "", **params: Any) -> dict[str, Any]:
+    asked = {
+        "reportName": "RPT_MUTUAL_DEAL_HISTORY", "columns": "ALL", "filter": f'(MUTUAL_TYPE="{code}"){bounds}',
+        "sortColumns": "TRADE_DATE", "sortTypes": -1, "pageSize": 1000, "pageNumber": 1, "source": "WEB",
+        "client": "WEB", **params,
+    }  # fmt: skip
+    status, body, headers = get(upstream, "/datacenter-web.eastmoney.com/api/data/v1/get", **asked)
+    assert status == 200
+    assert headers["content-type"].startswith("application/json")
+    return json.loads(body)  # type: ignore[no-any-return]
+
+
+def test_eastmoney_mutual_history(upstream: DemoUpstream) -> None:
+    answer = mutual(upstream, "006")
+    assert (answer["success"], answer["code"], answer["message"]) == (True, 0, "ok")
+    rows = answer["result"]["data"]
+    assert (answer["result"]["pages"], answer["result"]["count"]) == (1, len(rows))
+    days = [row["TRADE_DATE"] for row in rows]
+    assert (days[0], days[-1]) == ("2025-02-28 00:00:00", "2021-11-01 00:00:00")
+    assert days == sorted(days, reverse=True)
+    by_day = {row["TRADE_DATE"][:10]: row for row in rows}
+    row = by_day["2025-02-14"]
+    assert (row["BUY_AMT"], row["SELL_AMT"], row["NET_DEAL_AMT"]) == (81713.97, 74001.01, 7712.96)
+    assert row["INDEX_CLOSE_PRICE"] == 22620.33
+    assert row["ACCUM_DEAL_AMT"] - by_day["2025-02-13"]["ACCUM_DEAL_AMT"] == pytest.approx(7712.96, abs=0.005)
+    closed = by_day["2025-02-04"]
+    assert closed["NET_DEAL_AMT"] == 0
+    assert closed["BUY_AMT"] is closed["SELL_AMT"] is closed["DEAL_AMT"] is None
+    assert set(closed) == set(row)
+    oldest = mutual(upstream, "006", sortTypes=1, pageSize=2)["result"]
+    assert [row["TRADE_DATE"][:10] for row in oldest["data"]] == ["2021-11-01", "2021-11-02"]
+
+
+@pytest.mark.parametrize("code", ["001", "003", "005"])
+def test_eastmoney_northbound_has_no_sides_since_2024_08_19(upstream: DemoUpstream, code: str) -> None:
+    rows = mutual(upstream, code)["result"]["data"]
+    assert {row["MUTUAL_TYPE"] for row in rows} == {code}
+    for row in rows:
+        sides = [row[name] for name in ("NET_DEAL_AMT", "BUY_AMT", "SELL_AMT", "ACCUM_DEAL_AMT")]
+        if row["TRADE_DATE"] >= "2024-08-19":
+            assert sides == [None] * 4
+        else:
+            assert round(row["BUY_AMT"] + row["SELL_AMT"], 2) == row["DEAL_AMT"]
+        assert row["DEAL_AMT"] > 10_000
+        assert row["DEAL_NUM"] > 100_000
+
+
+def test_eastmoney_bounds_pages_and_refusals(upstream: DemoUpstream) -> None:
+    bounds = "(TRADE_DATE>='2025-02-05')(TRADE_DATE<='2025-02-14')"
+    whole = mutual(upstream, "002", bounds)["result"]
+    assert (whole["count"], whole["pages"]) == (8, 1)
+    pages = [mutual(upstream, "002", bounds, pageSize=3, pageNumber=page)["result"] for page in (1, 2, 3)]
+    assert {(page["count"], page["pages"]) for page in pages} == {(8, 3)}
+    assert [row for page in pages for row in page["data"]] == whole["data"]
+    empty = mutual(upstream, "002", bounds, pageSize=3, pageNumber=4)
+    assert (empty["result"], empty["success"], empty["code"]) == (None, False, 9201)
+    assert mutual(upstream, "004", "(TRADE_DATE>='2025-03-01')")["code"] == 9201
+    assert mutual(upstream, "007")["code"] == 9201
+    assert mutual(upstream, "002", reportName="RPT_NOPE")["code"] == 9501
+
+
+def test_sse_is_in_hkd_from_2024_08_19_only(upstream: DemoUpstream) -> None:
+    def figures(day: dt.date) -> Any:
+        _, body, _ = get(upstream, "/query.sse.com.cn/ggt/getQuatationInfo.do", tradeDate=f"{day:%Y%m%d}")
+        (row,) = json.loads(body)["result"]
+        return row
+
+    row = figures(D(2025, 2, 14))
+    assert (row["TRADE_DATE"], row["BUY_AMOUNT"], row["SELL_AMOUNT"], row["TOTAL_AMOUNT"]) == (
+        "20250214", "492.07", "451.63", "943.70",
+    )  # fmt: skip
+    for day, low, high in ((D(2024, 8, 19), 1.0, 1.0), (D(2024, 8, 16), 0.91, 0.93)):
+        (history,) = mutual(upstream, "002", f"(TRADE_DATE='{day}')")["result"]["data"]
+        ratio = float(figures(day)["TOTAL_AMOUNT"].replace(",", "")) * 100 / history["DEAL_AMT"]
+        assert low - 0.001 < ratio < high + 0.001
+    assert figures(D(2025, 2, 4)) is figures(D(2025, 3, 3)) is None
+
+
+def test_szse_report(upstream: DemoUpstream) -> None:
+    def report(day: str, catalog: str = "SGT_GGTJYRB") -> Any:
+        path = "/www.szse.cn/api/report/ShowReport/data"
+        return json.loads(get(upstream, path, SHOWTYPE="JSON", CATALOGID=catalog, txtDate=day)[1])
+
+    (answer,) = report("2025-02-14")
+    assert answer["metadata"]["subname"] == "2025-02-14"
+    figures = {row["label"]: row["total"] for row in answer["data"]}
+    assert figures["当日买入交易金额（亿元港币）"] == "325.07"
+    assert figures["当日卖出交易金额（亿元港币）"] == "288.38"
+    assert report("2025-02-04")[0]["data"] == []
+    assert report("nonsense")[0]["data"] == []
+    assert report("2025-02-14", "OTHER") == []
+
+
+@pytest.fixture(scope="module")
+def parsed_flows(upstream: DemoUpstream) -> dict[str, dict[Dataset, pd.DataFrame]]:
+    """What plan, fetch and parse of each source make of the last weeks before the end of the world."""
+    world = default_world()
+    start = D(2024, 9, 20)
+    frames: dict[str, dict[Dataset, list[pd.DataFrame]]] = {}
+    with Upstream(base=upstream.base_url) as client:
+        for source in (hkex, eastmoney_flow, sse, szse, hang_seng):
+            mine = frames.setdefault(source.SOURCE, {})
+            options: dict[str, Any] = {"symbols": {"^HSI"}} if source is hang_seng else {}
+            for request in source.plan(
+                world.catalog, start, anchors.WORLD_END, today=anchors.WORLD_END, sessions=world.calendars.sessions,
+                **options,
+            ):  # fmt: skip
+                parsed = source.parse(source.fetch(request, client), world.catalog)
+                assert {finding.rule for finding in parsed.findings} <= {"closed_day_row"}
+                for dataset, frame in {request.dataset: parsed.frame, **parsed.extra}.items():
+                    mine.setdefault(dataset, []).append(frame)
+    return {
+        name: {dataset: pd.concat(parts, ignore_index=True) for dataset, parts in mine.items()}
+        for name, mine in frames.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "channels", "rounding"),
+    [("hkex", {"sse", "szse"}, 1e-6), ("eastmoney_flow", {"sse", "szse", "total"}, 1e-6), ("sse", {"sse"}, 0.501),
+     ("szse", {"szse"}, 0.501)],
+)  # fmt: skip
+def test_sources_read_the_southbound_world(
+    parsed_flows: dict[str, dict[Dataset, pd.DataFrame]], source: str, channels: set[str], rounding: float
+) -> None:
+    flows = build_flows(default_world().days("SOUTHBOUND"))
+    days = [day for day in flows.days if day >= D(2024, 9, 20)]
+    frame = parsed_flows[source][Dataset.SOUTHBOUND_FLOW]
+    rows = {(row["channel"], row["session_date"].date()): row for row in frame.to_dict("records")}
+    assert len(rows) == len(frame)
+    assert set(rows) == {(channel, day) for channel in channels for day in days}
+    for (channel, day), row in rows.items():
+        flow = flows.southbound_day(channel, day)
+        for name in ("buy", "sell", "turnover"):
+            assert row[f"{name}_hkd_mn"] == pytest.approx(getattr(flow, name), abs=rounding)
+        assert row["net_buy_hkd_mn"] == pytest.approx(flow.net, abs=2 * rounding)
+        if source == "hkex":
+            assert (row["buy_trade_count"], row["sell_trade_count"]) == (flow.buy_count, flow.sell_count)
+            assert row["etf_turnover_hkd_mn"] == flow.etf_turnover
+
+
+def test_sources_read_the_northbound_world(parsed_flows: dict[str, dict[Dataset, pd.DataFrame]]) -> None:
+    flows = build_flows(default_world().days("SOUTHBOUND"))
+    for source, channels in (("hkex", 2), ("eastmoney_flow", 3)):
+        frame = parsed_flows[source][Dataset.NORTHBOUND_TURNOVER]
+        assert len(frame) == channels * sum(day >= D(2024, 9, 20) for day in flows.days)
+        assert frame[["buy_cny_mn", "sell_cny_mn", "net_buy_cny_mn"]].isna().all().all()
+        for row in frame.to_dict("records"):
+            flow = flows.northbound_day(row["channel"], row["session_date"].date())
+            assert row["turnover_cny_mn"] == flow.turnover
+            assert row["trade_count"] == flow.buy_count + flow.sell_count
+
+
+def test_hkex_reads_the_most_active_shares(parsed_flows: dict[str, dict[Dataset, pd.DataFrame]]) -> None:
+    flows = build_flows(default_world().days("SOUTHBOUND"))
+    frame = parsed_flows["hkex"][Dataset.TOP_STOCK]
+    read: dict[tuple[str, dt.date], list[tuple[Any, ...]]] = {}
+    for row in frame.to_dict("records"):
+        key = (row["channel"], row["session_date"].date())
+        names = ("rank", "stock_code", "stock_name", "buy_hkd", "sell_hkd")
+        read.setdefault(key, []).append(tuple(row[name] for name in names))
+    assert len(read) == 2 * sum(day >= D(2024, 9, 20) for day in flows.days)
+    for (channel, day), rows in read.items():
+        top = enumerate(flows.top_stocks(channel, day), start=1)
+        assert rows == [(rank, stock.code, stock.name, stock.buy, stock.sell) for rank, stock in top]
+    assert "9988.HK" in set(frame["symbol"])
+
+
+def test_hang_seng_reads_the_turnover_of_the_market(parsed_flows: dict[str, dict[Dataset, pd.DataFrame]]) -> None:
+    flows = build_flows(default_world().days("SOUTHBOUND"))
+    frames = parsed_flows["hang_seng"]
+    market = frames[Dataset.MARKET_TURNOVER]
+    assert len(market) == len(frames[Dataset.PRICE]) == 25
+    for row in market.to_dict("records"):
+        assert (row["market"], row["turnover_hkd_mn"]) == ("HK", flows.market_turnover(row["session_date"].date()))
+
+
 def ecb_xml(body: bytes) -> dict[str, dict[str, float]]:
     cube = "{http://www.ecb.int/vocabulary/2002-08-01/eurofxref}Cube"
     return {
@@ -267,6 +494,10 @@ def test_bodies_are_the_same_from_run_to_run(upstream: DemoUpstream) -> None:
         "/www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",
         "/www.hsi.com.hk/static/uploads/contents/en/indexes/report/hsi/idx_14Feb25.csv",
         "/push2his.eastmoney.com/api/qt/stock/kline/get?secid=100.HSI&klt=101",
+        HKEX.format(D(2025, 2, 14)),
+        "/datacenter-web.eastmoney.com/api/data/v1/get?reportName=RPT_MUTUAL_DEAL_HISTORY&filter=(MUTUAL_TYPE=%22005%22)",
+        "/query.sse.com.cn/ggt/getQuatationInfo.do?tradeDate=20240816",
+        "/www.szse.cn/api/report/ShowReport/data?CATALOGID=SGT_GGTJYRB&txtDate=2025-02-14",
     )
     other = DemoUpstream()
     for target in targets:
@@ -286,6 +517,15 @@ def test_an_earlier_end_knows_nothing_later() -> None:
         assert get(earlier, report + "idx_14Feb25.csv")[0] == 200
         future = chart(earlier, "%5EHSI", period1=epoch(D(2025, 2, 17), "Asia/Hong_Kong"), period2=2**40)
         assert future["indicators"] == {"quote": [{}]}
+        assert get(earlier, HKEX.format(D(2025, 2, 17)))[0] == 404
+        assert get(earlier, HKEX.format(D(2025, 2, 14)))[0] == 200
+        assert mutual(earlier, "006")["result"]["data"][0]["TRADE_DATE"] == "2025-02-14 00:00:00"
+        _, body, _ = get(earlier, "/query.sse.com.cn/ggt/getQuatationInfo.do", tradeDate="20250217")
+        assert json.loads(body)["result"] == [None]
+    with DemoUpstream(end=D(2024, 8, 16)) as disclosed:  # northbound still has both sides
+        _, body, _ = get(disclosed, HKEX.format(D(2024, 8, 16)))
+        north = json.loads(body.removeprefix(b"tabData = ").rstrip(b";"))[0]["content"][0]["table"]
+        assert north["schema"][0][:3] == ["Total Turnover", "Buy Turnover", "Sell Turnover"]
     with DemoUpstream(end=anchors.WORLD_START) as first_day:
         assert len(chart(first_day, "%5EHSI", range="max")["timestamp"]) == 1
         assert json.loads(get(first_day, f"{HSI_API}/product-data/pub/series/metadata/v2",

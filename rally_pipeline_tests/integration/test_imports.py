@@ -70,7 +70,9 @@ def shell(
 
 def test_a_good_file(shell: Shell) -> None:
     file = shell.file("a.csv", GOOD)
-    code, out, err = shell("import", "prices", file, "--symbol", "700.HK", "--source", "desk", "--known-at", "2024-03-09")
+    code, out, err = shell(
+        "import", "prices", file, "--symbol", "700.HK", "--source", "desk", "--known-at", "2024-03-09"
+    )
     assert (code, err) == (0, "")
     assert f"{file}: 2 new, 0 changed, 0 already known, 0 set aside" in out
     assert "computed mart_index_performance_daily: 2 rows" in out
@@ -81,7 +83,9 @@ def test_a_good_file(shell: Shell) -> None:
     ]
     assert count(shell.workspace, "ops_stale") == 0
 
-    code, out, _ = shell("import", "prices", file, "--symbol", "0700.HK", "--source", "desk", "--known-at", "2024-03-09")
+    code, out, _ = shell(
+        "import", "prices", file, "--symbol", "0700.HK", "--source", "desk", "--known-at", "2024-03-09"
+    )
     assert code == 0
     assert out == f"{file}: 0 new, 0 changed, 2 already known, 0 set aside\n"
     assert rows_of(shell.workspace, "core_price_daily") == rows
@@ -154,7 +158,9 @@ def test_gzipped_is_plain(shell: Shell) -> None:
     assert "2 new" in out
     (first, second) = rows_of(shell.workspace, "core_price_daily")
     # of two payloads of one time the greater id is named
-    assert {first["payload_id"], second["payload_id"]} == {max(r["payload_id"] for r in rows_of(shell.workspace, "raw_fetch"))}
+    assert {first["payload_id"], second["payload_id"]} == {
+        max(r["payload_id"] for r in rows_of(shell.workspace, "raw_fetch"))
+    }
 
 
 def test_fx(shell: Shell) -> None:
@@ -163,7 +169,10 @@ def test_fx(shell: Shell) -> None:
     assert code == 0
     assert json.loads(out)[0]["rows_new"] == 2
     rows = rows_of(shell.workspace, "core_fx_daily")
-    assert {(r["source"], r["quote_currency"], r["rate"]) for r in rows} == {("ecb", "USD", 1.0932), ("ecb", "HKD", 8.5501)}
+    assert {(r["source"], r["quote_currency"], r["rate"]) for r in rows} == {
+        ("ecb", "USD", 1.0932),
+        ("ecb", "HKD", 8.5501),
+    }
     (rate,) = rows_of(shell.workspace, "core_fx_usd_daily")[1:] or [None]
     assert rate is None or rate["currency"] == "HKD"
     found = {r["currency"]: r["units_per_usd"] for r in rows_of(shell.workspace, "core_fx_usd_daily")}
@@ -214,7 +223,10 @@ def test_in_a_process_of_its_own(tmp_path: Path, warehouse_url: str) -> None:
     assert json_of(done)[0]["rows_new"] == 2
     shown = run_cli(["as-of", "2024-03-09", "mart_index_performance_daily", "--json"], env)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert [(row["session_date"], row["close"]) for row in json_of(shown)] == [("2024-03-07", 10.5), ("2024-03-08", 11.5)]
+    assert [(row["session_date"], row["close"]) for row in json_of(shown)] == [
+        ("2024-03-07", 10.5),
+        ("2024-03-08", 11.5),
+    ]
     before = run_cli(["as-of", "2024-03-08", "mart_index_performance_daily", "--csv"], env)
     assert before.returncode == 0
     assert len(before.stdout.splitlines()) == 1

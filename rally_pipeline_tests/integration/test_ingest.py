@@ -1,4 +1,4 @@
-"""What upstreams give when they misbehave, fetched over HTTP from a fake and loaded: each its own outcome, core right."""
+"""What upstreams give when they misbehave, fetched over HTTP from a fake: each has its own outcome, core stays right."""
 
 from __future__ import annotations
 
@@ -91,7 +91,11 @@ class Ingest:
         with self.workspace.warehouse.read() as connection:
             assert ingest.pending(connection, request.dataset) == []
         (logged,) = rows_of(self.workspace, "ops_load")
-        assert (logged["outcome"], logged["rule"], logged["message"]) == (outcome.outcome, outcome.rule, outcome.message)
+        assert (logged["outcome"], logged["rule"], logged["message"]) == (
+            outcome.outcome,
+            outcome.rule,
+            outcome.message,
+        )
         assert [(f["rule"], f["severity"]) for f in rows_of(self.workspace, "ops_finding")] == [
             (f.rule, f.severity) for f in outcome.findings
         ]
@@ -117,7 +121,9 @@ def ask(workspace: Workspace, fake: FakeUpstream) -> Ingest:
     return Ingest(workspace, fake)
 
 
-def _request(workspace: Workspace, module: Any, symbol: str, start: dt.date = MONDAY, end: dt.date = FRIDAY) -> FetchRequest:
+def _request(
+    workspace: Workspace, module: Any, symbol: str, start: dt.date = MONDAY, end: dt.date = FRIDAY
+) -> FetchRequest:
     options = {"sessions": workspace.calendars.known_sessions} if module is hang_seng else {}
     (request,) = module.plan(workspace.catalog, start, end, symbols=[symbol], today=FRIDAY, **options)
     return request
@@ -233,7 +239,13 @@ def test_snapshot_only_index(ask: Ingest, workspace: Workspace, fake: FakeUpstre
     outcome = ask(_request(workspace, yahoo, "HSTECH.HK"))
     assert [f.rule for f in outcome.findings] == ["snapshot_only"]
     (row,) = rows_of(workspace, core.core_price_daily)
-    assert (row["close"], row["open"], row["high"], row["low"], row["volume_shares"]) == (3500.5, None, None, None, None)
+    assert (row["close"], row["open"], row["high"], row["low"], row["volume_shares"]) == (
+        3500.5,
+        None,
+        None,
+        None,
+        None,
+    )
     assert not row["is_flat_bar"]
 
 
@@ -259,7 +271,11 @@ def test_partial_bar_of_a_source_without_a_clock_stands_in_quarantine(
     outcome = ask(_request(workspace, eastmoney, "^HSI"), NOON)
     assert (outcome.outcome, outcome.rows_set_aside) == ("loaded", 1)
     (held,) = rows_of(workspace, "ops_quarantine")
-    assert (held["rule"], held["table_name"], held["row_key"]) == ("session_not_over", "core_price_daily", "^HSI 2024-03-08")
+    assert (held["rule"], held["table_name"], held["row_key"]) == (
+        "session_not_over",
+        "core_price_daily",
+        "^HSI 2024-03-08",
+    )
     assert held["locator"] == "data.klines[1]"
     assert _bars(workspace) == {"03-07": 16500.0}
 
@@ -353,7 +369,10 @@ def test_fx_of_a_day(ask: Ingest, workspace: Workspace, fake: FakeUpstream) -> N
     outcome = ask(_request(workspace, ecb, "HKD=X", start=FRIDAY))
     assert outcome.merged.new == 2
     assert outcome.merged.first_changed == {"HKD": FRIDAY, "USD": FRIDAY}
-    assert {r["quote_currency"]: r["rate"] for r in rows_of(workspace, "core_fx_daily")} == {"USD": 1.0932, "HKD": 8.5501}
+    assert {r["quote_currency"]: r["rate"] for r in rows_of(workspace, "core_fx_daily")} == {
+        "USD": 1.0932,
+        "HKD": 8.5501,
+    }
 
 
 @pytest.mark.parametrize(
@@ -444,7 +463,9 @@ def test_waiting_payloads_come_oldest_first(workspace: Workspace) -> None:
     assert [r.known_at for r in waiting] == sorted(times)
 
 
-def test_a_warehouse_is_built_again_from_the_archive_alone(workspace: Workspace, template: Workspace, tmp_path: Path) -> None:
+def test_a_warehouse_is_built_again_from_the_archive_alone(
+    workspace: Workspace, template: Workspace, tmp_path: Path
+) -> None:
     for close, at in ((10, "2024-03-09"), (11, "2024-03-11"), (10, "2024-03-10")):
         deliver(workspace, price_payload(price_csv([("2024-03-08", close)], "date,close"), known_at=utc(at)))
     lost = core_rows(workspace)

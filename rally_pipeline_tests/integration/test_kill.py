@@ -37,7 +37,7 @@ from rally_pipeline_tests.workspaces import (
 _LAST_BEFORE_BLOCK = "2021-06-01"
 
 #: Runs in the process to be killed: a load in which the database blocks at a certain row until a file appears.
-_VICTIM = '''
+_VICTIM = """
 import os, sys, time
 from pathlib import Path
 import sqlalchemy as sa
@@ -77,7 +77,7 @@ else:
     with workspace.warehouse.read() as connection:
         (record,) = ingest.pending(connection, Dataset.PRICE)
     ingest.load(workspace, record)
-'''
+"""
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def _kill_in(workspace: Workspace, tmp_path: Path, what: str, *arguments: str) -
         try:
             deadline = time.monotonic() + 60
             while not (marker.exists() or (postgres and _is_somebody_waiting(guard))):
-                assert victim.poll() is None, (victim.stderr and victim.stderr.read().decode())
+                assert victim.poll() is None, victim.stderr and victim.stderr.read().decode()
                 assert time.monotonic() < deadline, "never got to the trap"
                 time.sleep(0.05)
         finally:
@@ -245,7 +245,7 @@ def _kill_by_marker(workspace: Workspace, tmp_path: Path, what: str, arguments: 
     try:
         deadline = time.monotonic() + 60
         while not marker.exists():
-            assert victim.poll() is None, (victim.stderr and victim.stderr.read().decode())
+            assert victim.poll() is None, victim.stderr and victim.stderr.read().decode()
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:

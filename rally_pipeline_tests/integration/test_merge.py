@@ -97,7 +97,8 @@ def model_versions(payloads: list[tuple[Said, Payload]]) -> set[tuple[Any, ...]]
 def stored_versions(workspace: Workspace, kind: str) -> set[tuple[Any, ...]]:
     table = core.core_price_daily if kind == "price" else core.core_fx_daily
     return {
-        (*_cell(row, kind), row["known_from_at"], row["known_to_at"], row["payload_id"]) for row in rows_of(workspace, table)
+        (*_cell(row, kind), row["known_from_at"], row["known_to_at"], row["payload_id"])
+        for row in rows_of(workspace, table)
     }
 
 
@@ -181,7 +182,7 @@ def histories(draw: st.DrawFn) -> tuple[str, list[Said], list[int], list[int]]:
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories())
 def test_versions_are_those_of_the_model_in_any_order(
     workspaces: dict[str, Workspace],
@@ -219,7 +220,9 @@ def _check_reported(
 ) -> None:
     """The days from which derived tables must be computed again: none too few, and none where nothing changed."""
     table, subject, day = (
-        ("core_price_daily", "symbol", "session_date") if kind == "price" else ("core_fx_daily", "quote_currency", "rate_date")
+        ("core_price_daily", "symbol", "session_date")
+        if kind == "price"
+        else ("core_fx_daily", "quote_currency", "rate_date")
     )
 
     def believed(rows: dict[str, Any]) -> dict[tuple[str, dt.date], Any]:
@@ -261,7 +264,9 @@ def test_a_late_restatement_behind_a_confirmation_is_closed_by_it(workspace: Wor
     say(workspace, "2024-04-03", (DAYS[0], 10))
     outcome = say(workspace, "2024-04-02", (DAYS[0], 11))
     assert (outcome.merged.new, outcome.merged.changed) == (0, 1)
-    versions = [(r["close"], r["known_from_at"].day, r["known_to_at"] and r["known_to_at"].day) for r in _bars(workspace)]
+    versions = [
+        (r["close"], r["known_from_at"].day, r["known_to_at"] and r["known_to_at"].day) for r in _bars(workspace)
+    ]
     assert versions == [(10, 1, 2), (11, 2, 3), (10, 3, None)]
 
 
@@ -318,7 +323,8 @@ def test_delivering_again_writes_nothing(workspace: Workspace) -> None:
 def _forbid_writing(dialect: str) -> list[str]:
     if dialect == "sqlite":
         return [
-            f"CREATE TRIGGER no_{verb} BEFORE {verb} ON core_price_daily BEGIN SELECT RAISE(ABORT, 'not to be touched'); END"
+            f"CREATE TRIGGER no_{verb} BEFORE {verb} ON core_price_daily "
+            "BEGIN SELECT RAISE(ABORT, 'not to be touched'); END"
             for verb in ("INSERT", "UPDATE", "DELETE")
         ]
     return [
@@ -347,7 +353,11 @@ def test_a_payload_read_otherwise_restates_itself(workspace: Workspace, monkeypa
     say(workspace, "2024-04-04", (DAYS[1], 22))
     merged = ingest.load(workspace, record).merged
     assert merged.first_changed == {"0700.HK": dt.date(2024, 3, 4)}
-    assert [(r["close"], r["known_to_at"]) for r in _bars(workspace)] == [(10, None), (20, utc("2024-04-04")), (22, None)]
+    assert [(r["close"], r["known_to_at"]) for r in _bars(workspace)] == [
+        (10, None),
+        (20, utc("2024-04-04")),
+        (22, None),
+    ]
 
 
 def test_history_that_cannot_be_read_refuses_the_late_delivery(

@@ -16,7 +16,16 @@ from rally_pipeline.schema import core, metadata, ops, table_info
 from rally_pipeline.settings import Profile
 from rally_pipeline.warehouse import schema_version
 from rally_pipeline.warehouse.engine import Warehouse, open_warehouse
-from rally_pipeline_tests.workspaces import count, deliver, environment, open_at, price_csv, price_payload, run_cli, utc
+from rally_pipeline_tests.workspaces import (
+    count,
+    deliver,
+    environment,
+    open_at,
+    price_csv,
+    price_payload,
+    run_cli_here,
+    utc,
+)
 
 
 @pytest.fixture
@@ -95,10 +104,10 @@ def test_a_newer_warehouse_is_refused(warehouse: Warehouse, warehouse_url: str, 
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SchemaVersionError, match=r"9999.*Fix: upgrade"):
         schema_version.prepare(warehouse, None)
-    done = run_cli(["as-of", "2025-01-01", "core_price_daily"], environment(tmp_path, warehouse_url))
+    done = run_cli_here(["as-of", "2025-01-01", "core_price_daily"], environment(tmp_path, warehouse_url))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: the warehouse has schema version 9999")
-    seen = run_cli(["doctor"], environment(tmp_path, warehouse_url))
+    seen = run_cli_here(["doctor"], environment(tmp_path, warehouse_url))
     assert seen.returncode == 1
     assert "9999" in next(line for line in seen.stdout.splitlines() if line.startswith("fail"))
 
@@ -110,7 +119,7 @@ def test_tables_without_a_version_are_refused(warehouse: Warehouse, warehouse_ur
         schema_version.prepare(warehouse, None)
     with warehouse.read() as connection:
         assert sa.inspect(connection).get_table_names() == ["core_fx_daily"], "nothing may be made beside them"
-    seen = run_cli(["doctor"], environment(tmp_path, warehouse_url))
+    seen = run_cli_here(["doctor"], environment(tmp_path, warehouse_url))
     assert seen.returncode == 1, seen.stdout
 
 
@@ -157,9 +166,9 @@ def test_demo_and_live_never_mix(warehouse: Warehouse, warehouse_url: str, tmp_p
     file = tmp_path / "a.csv"
     file.write_bytes(price_csv([("2024-03-04", 10)], "date,close"))
     env = environment(tmp_path, warehouse_url, RALLY_PROFILE="live")
-    done = run_cli(["import", "prices", file, "--symbol", "0700.HK"], env)
+    done = run_cli_here(["import", "prices", file, "--symbol", "0700.HK"], env)
     assert (done.returncode, done.stdout) == (2, "")
     assert "RALLY_PROFILE=demo" in done.stderr
     assert not (tmp_path / "archive").exists()
-    seen = run_cli(["doctor"], env)
+    seen = run_cli_here(["doctor"], env)
     assert seen.returncode == 1

@@ -15,7 +15,7 @@ import pytest
 from rally_pipeline.asof import read_as_of
 from rally_pipeline.schema import core, mart
 from rally_pipeline.workspace import Workspace
-from rally_pipeline_tests.workspaces import count, environment, json_of, open_at, rows_of, run_cli, utc
+from rally_pipeline_tests.workspaces import count, environment, json_of, open_at, rows_of, run_cli, run_cli_here, utc
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 PRICES, FX = DATA / "prices", DATA / "fx"
@@ -38,14 +38,14 @@ class Imported:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Imported]:
-    """All of it, by the command line in processes of their own; marts after the last."""
+    """All of it by the command line, the last file of a kind in a process of its own; marts after the last."""
     folder = tmp_path_factory.mktemp("real")
     url = request.getfixturevalue("postgres_url")() if request.param == "postgresql" else None
     env = environment(folder / "home", url)
     reports: dict[str, dict[str, Any]] = {}
 
-    def run(kind: str, files: list[Path], *options: str) -> None:
-        done = run_cli(["import", kind, *files, *options, "--json"], env)
+    def run(kind: str, files: list[Path], *options: str, how: Any = run_cli_here) -> None:
+        done = how(["import", kind, *files, *options, "--json"], env)
         assert done.returncode == 0, done.stdout + done.stderr
         for file, report in zip(files, json_of(done), strict=True):
             assert (report["file"], report["outcome"]) == (str(file), "loaded")
@@ -59,8 +59,9 @@ def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     run("prices", [PRICES / NEWER], "--known-at", SECOND, "--no-marts")
     for symbol in SHARES:
         file = PRICES / f"{symbol}_yahoo_tzaware_2025-07-18vintage_to_2024.csv"
-        run("prices", [file], "--symbol", symbol, "--known-at", FIRST, "--no-marts")
-    run("fx", sorted(FX.glob("*.csv")), "--known-at", "2026-11-01")
+        how = run_cli if symbol == SHARES[-1] else run_cli_here
+        run("prices", [file], "--symbol", symbol, "--known-at", FIRST, "--no-marts", how=how)
+    run("fx", sorted(FX.glob("*.csv")), "--known-at", "2026-11-01", how=run_cli)
     workspace = open_at(folder / "home", url)
     yield Imported(workspace, env, reports)
     workspace.warehouse.engine.dispose()
@@ -69,7 +70,9 @@ def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def _as_csv(name: str, folder: Path) -> Path:
     found = json.loads((PRICES / f"{name}_close_val_to_2024.json").read_text())
     file = folder / f"{name}.csv"
-    lines = [f"{day},{'' if close is None else close}" for day, close in zip(found["dates"], found["close"], strict=True)]
+    lines = [
+        f"{day},{'' if close is None else close}" for day, close in zip(found["dates"], found["close"], strict=True)
+    ]
     file.write_text("\n".join(["date,close", *lines, ""]))
     return file
 
@@ -203,7 +206,7 @@ def test_marts_as_known_before_the_rates(imported: Imported) -> None:
 def test_dirty_files_change_nothing(imported: Imported, name: str, symbol: str | None, rule: str) -> None:
     before = count(imported.workspace, "core_price_daily")
     options = ["--symbol", symbol] if symbol else []
-    done = run_cli(["import", "prices", DATA / "dirty" / name, *options, "--json"], imported.env)
+    done = run_cli_here(["import", "prices", DATA / "dirty" / name, *options, "--json"], imported.env)
     assert done.returncode == 1
     assert json_of(done)[0]["rule"] == rule
     assert count(imported.workspace, "core_price_daily") == before

@@ -39,7 +39,9 @@ def test_instant(text: str, end_of_day: bool, expected: dt.datetime) -> None:
     assert found.utcoffset() == dt.timedelta()
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2025-02-30", "14.02.2025", "2025-02-14T25:00", "0001-01-01T00:00+08:00"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2025-02-30", "14.02.2025", "2025-02-14T25:00", "0001-01-01T00:00+08:00"]
+)
 def test_no_instant(text: str) -> None:
     with pytest.raises(UsageError, match="is not a"):
         parse_instant(text, end_of_day=True)
@@ -53,7 +55,13 @@ def test_json_is_json_whatever_is_in_it() -> None:
     out = io.StringIO()
     write_json(iter(rows), out)
     assert json.loads(out.getvalue()) == [{k: plain(v) for k, v in row.items()} for row in rows]
-    assert json.loads(out.getvalue())[0] == {"at": "2025-02-14T08:00:00Z", "day": "2025-02-14", "x": None, "y": None, "n": None}
+    assert json.loads(out.getvalue())[0] == {
+        "at": "2025-02-14T08:00:00Z",
+        "day": "2025-02-14",
+        "x": None,
+        "y": None,
+        "n": None,
+    }
     empty = io.StringIO()
     write_json([], empty)
     assert json.loads(empty.getvalue()) == []

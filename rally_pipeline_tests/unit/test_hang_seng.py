@@ -50,7 +50,14 @@ ENGLISH = (
 
 
 def row(day: str = "20261119", name: str = "Hang Seng Index 恒生指數", currency: str = "HKD", **cells: str) -> str:
-    values = {"high": "25563.88", "low": "25121.46", "close": "25277.32", "turnover": "152100", "market": "342518", **cells}
+    values = {
+        "high": "25563.88",
+        "low": "25121.46",
+        "close": "25277.32",
+        "turnover": "152100",
+        "market": "342518",
+        **cells,
+    }
     return "\t".join(
         [day, name, currency, values["high"], values["low"], values["close"], "-223.26", "-0.88", "3.04", "13.34",
          values["turnover"], values["market"], "1"]

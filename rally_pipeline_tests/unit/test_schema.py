@@ -114,7 +114,7 @@ def test_nothing_undeclared_gets_in() -> None:
 
 def test_instants_without_a_zone_are_refused() -> None:
     with pytest.raises(ValueError, match="no time zone"):
-        UtcDateTime().process_bind_param(dt.datetime(2024, 1, 1), sa.create_engine("sqlite://").dialect)
+        UtcDateTime().process_bind_param(dt.datetime.fromisoformat("2024-01-01"), sa.create_engine("sqlite://").dialect)
 
 
 _MODULES = [p for p in PACKAGE.rglob("*.py") if p.read_text().strip()]
