@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from rally_pipeline.errors import UsageError
 from rally_pipeline.marts.asof import derived_as_of
+from rally_pipeline.marts.refresh import DERIVED
 from rally_pipeline.schema import core, metadata, table_info
 from rally_pipeline.schema.declare import UtcDateTime
 from rally_pipeline.warehouse.asof import as_of
@@ -64,7 +65,8 @@ def read_as_of(
 
 
 def _table(name: str) -> sa.Table:
-    known = [n for n, t in metadata.tables.items() if table_info(t).layer in ("core", "mart")]
+    derived = {derived.table.name for derived in DERIVED}
+    known = [n for n, t in metadata.tables.items() if table_info(t).layer in ("core", "mart") or n in derived]
     if name not in known:
         raise UsageError(f"no core or mart table {name!r}. Fix: one of {', '.join(sorted(known))}.")
     return metadata.tables[name]

@@ -77,8 +77,8 @@ def demo(as_of_day: dt.datetime) -> None:
 @click.option("--date", "day", type=_DATE, help="One market date (default: today).")
 @click.option("--from", "start", type=_DATE, help="First market date of a range.")
 @click.option("--to", "end", type=_DATE, help="Last market date of a range (default: today).")
-@click.option("--sources", help="Only these sources, comma-separated (yahoo, hang_seng, eastmoney, ecb).")
-@click.option("--markets", help="Only these markets, comma-separated (HK, CN, DE, US, JP, GB, FX).")
+@click.option("--sources", help="Only these sources, comma-separated (yahoo, hang_seng, eastmoney, ecb, hkex, …).")
+@click.option("--markets", help="Only these markets, comma-separated (HK, CN, DE, US, JP, GB, FX, SOUTHBOUND).")
 def run(
     day: dt.datetime | None,
     start: dt.datetime | None,
@@ -157,6 +157,36 @@ def import_fx(files: tuple[Path, ...], source: str, known_at: str | None, no_mar
 
     def read(path: Path, workspace: Workspace) -> Any:
         return fx_payload(path, workspace, source=source)
+
+    _import(files, read, known_at, no_marts, as_json)
+
+
+@import_.command(name="flows")
+@_FILES
+@click.option("--source", default="file", show_default=True, help="Name of the provider, kept beside every row.")
+@click.option(
+    "--unit",
+    type=click.Choice(["abs", "thousand", "million", "100m", "billion"]),
+    help="Unit of the amounts, where a daily file has no column for it.",
+)
+@click.option("--currency", help="Currency of the amounts, where a daily file has no column for it; must be HKD.")
+@_KNOWN_AT
+@_NO_MARTS
+@_JSON
+def import_flows(
+    files: tuple[Path, ...],
+    source: str,
+    unit: str | None,
+    currency: str | None,
+    known_at: str | None,
+    no_marts: bool,
+    as_json: bool,
+) -> None:
+    """Load Stock Connect flows (CSV or XLSX): daily figures, a broker's long table, or the history by mutual type."""
+    from rally_pipeline.imports import flow_payload
+
+    def read(path: Path, workspace: Workspace) -> Any:
+        return flow_payload(path, workspace, source=source, unit=unit, currency=currency)
 
     _import(files, read, known_at, no_marts, as_json)
 

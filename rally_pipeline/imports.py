@@ -15,7 +15,7 @@ from typing import Any
 from rally_pipeline import ingest
 from rally_pipeline.errors import PayloadError, UsageError
 from rally_pipeline.marts.refresh import Refreshed, refresh
-from rally_pipeline.sources import ecb, price_files
+from rally_pipeline.sources import ecb, flow_files, price_files
 from rally_pipeline.sources.base import Payload
 from rally_pipeline.workspace import Workspace
 
@@ -121,6 +121,19 @@ def fx_payload(path: Path, workspace: Workspace, *, source: str) -> Payload:
     """
     request = ecb.request_for(path.name, source=_provider(source))
     return price_files.read_payload(path, request, dt.datetime.now(dt.UTC))
+
+
+def flow_payload(
+    path: Path, workspace: Workspace, *, source: str, unit: str | None, currency: str | None
+) -> Payload:
+    """Reads a file of Stock Connect flows: plain daily figures, a broker's long table, or the history by mutual type.
+
+    Raises:
+        UsageError: the provider's name is no name.
+        PayloadError: the file is empty or too large.
+    """
+    request = flow_files.request_for(path.name, source=_provider(source), unit=unit, currency=currency)
+    return flow_files.read_payload(path, request, dt.datetime.now(dt.UTC))
 
 
 def _provider(name: str) -> str:

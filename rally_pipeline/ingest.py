@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -20,31 +20,53 @@ import pandas as pd
 import sqlalchemy as sa
 
 from rally_pipeline.archive import FetchRecord
-from rally_pipeline.catalog.model import Market
 from rally_pipeline.errors import FetchError, PayloadError
-from rally_pipeline.marts.refresh import mark_stale
+from rally_pipeline.marts.refresh import downstream, mark_stale, refresh
 from rally_pipeline.quality.acceptance import Accepted, accept
-from rally_pipeline.schema import core, ops, raw
+from rally_pipeline.schema import core, core_flows, ops, raw
 from rally_pipeline.sources import price_files
-from rally_pipeline.sources.base import Dataset, FetchRequest, Finding, Payload
+from rally_pipeline.sources.base import Dataset, FetchRequest, Finding, Payload, Severity
 from rally_pipeline.sources.http import Upstream
+from rally_pipeline.sources.registry import (
+    HKEX_KEPT_DAYS,
+    MARKET_SOURCES,
+    PRICE_SOURCES,
+    SECOND_OPINIONS,
+    SESSION_SOURCES,
+)
 from rally_pipeline.warehouse.merge import Delivery, MergeResult, is_untouched, merge, merge_late
 from rally_pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a dataset's rows go: table, the column by which changes are reported, frame columns named otherwise."""
+    """Where a dataset's rows go.
+
+    Attributes:
+        table: the core table.
+        subject_column: key column by which changes are reported.
+        carriers: datasets of the requests whose answers may hold such rows.
+        renames: frame columns that are named otherwise in the table.
+    """
 
     table: sa.Table
     subject_column: str
-    renames: dict[str, str]
-    dropped: tuple[str, ...] = ()
+    carriers: tuple[Dataset, ...]
+    renames: Mapping[str, str] = field(default_factory=dict)
 
+
+#: A run that was not finished is taken up again for so long; after that its answers are old.
+_RESUMED_WITHIN = dt.timedelta(days=3)
+_FLOWS = (Dataset.SOUTHBOUND_FLOW, Dataset.NORTHBOUND_TURNOVER, Dataset.BROKER_FLOW)
 
 TARGETS = {
-    Dataset.PRICE: Target(core.core_price_daily, "symbol", {"volume": "volume_shares"}),
-    Dataset.FX: Target(core.core_fx_daily, "quote_currency", {}),
+    Dataset.PRICE: Target(core.core_price_daily, "symbol", (Dataset.PRICE,), {"volume": "volume_shares"}),
+    Dataset.FX: Target(core.core_fx_daily, "quote_currency", (Dataset.FX,)),
+    Dataset.SOUTHBOUND_FLOW: Target(core_flows.core_southbound_flow_daily, "channel", _FLOWS),
+    Dataset.NORTHBOUND_TURNOVER: Target(core_flows.core_northbound_turnover_daily, "channel", _FLOWS),
+    Dataset.TOP_STOCK: Target(core_flows.core_southbound_top_stock_daily, "channel", _FLOWS),
+    Dataset.BROKER_FLOW: Target(core_flows.core_broker_flow, "broker", _FLOWS),
+    Dataset.MARKET_TURNOVER: Target(core_flows.core_market_turnover_daily, "market", (Dataset.PRICE,)),
 }
 
 
@@ -82,11 +104,6 @@ def source_module(name: str) -> ModuleType:
     return importlib.import_module(f"rally_pipeline.sources.{name}")
 
 
-#: Sources asked for each market's prices, and for exchange rates. The FX market's Yahoo pairs are prices of FX kind.
-PRICE_SOURCES = ("hang_seng", "eastmoney", "yahoo")
-FX_SOURCES = ("ecb", "yahoo")
-
-
 def plan(
     workspace: Workspace, market: str, start: dt.date, end: dt.date, *, sources: Sequence[str] | None = None
 ) -> list[FetchRequest]:
@@ -94,19 +111,52 @@ def plan(
 
     Args:
         workspace: gives catalog, calendars and the last day that can be asked about.
-        market: one of `catalog.model.Market`; ``FX`` asks for exchange rates.
+        market: one of `catalog.model.Market` or ``SOUTHBOUND``; ``FX`` asks for exchange rates.
         start, end: first and last market date, inclusive.
         sources: only these; ``None`` = all.
     """
     symbols = market_symbols(workspace, market)
+    today = workspace.today()
     requests: list[FetchRequest] = []
-    for name in FX_SOURCES if market == Market.FX else PRICE_SOURCES:
+    for name in (*MARKET_SOURCES.get(market, ()), *(PRICE_SOURCES if symbols else ())):
         if sources is not None and name not in sources:
             continue
-        module = source_module(name)
-        options = {"sessions": workspace.calendars.known_sessions} if name == "hang_seng" else {}
-        requests += module.plan(workspace.catalog, start, end, symbols=symbols, today=workspace.today(), **options)
+        first = max(start, today - dt.timedelta(days=HKEX_KEPT_DAYS)) if name in SECOND_OPINIONS else start
+        if first > end:
+            continue
+        options = {"sessions": workspace.calendars.known_sessions} if name in SESSION_SOURCES else {}
+        requests += source_module(name).plan(workspace.catalog, first, end, symbols=symbols, today=today, **options)
     return requests
+
+
+def already_answered(workspace: Workspace, requests: Sequence[FetchRequest]) -> list[FetchRecord | None]:
+    """For each request what was answered to a run of the last three days that did not come to its end; else ``None``.
+
+    A run that is started again after it was killed need not ask them a second time. Answers that were refused are not
+    counted.
+    """
+    table, run, loaded = raw.raw_fetch, ops.ops_run, ops.ops_load
+    query = (
+        sa.select(table)
+        .join(run, sa.and_(run.c.run_id == table.c.run_id, run.c.outcome != "ok"))
+        .outerjoin(loaded, loaded.c.fetch_id == table.c.fetch_id)
+        .where(
+            table.c.fetched_at >= dt.datetime.now(dt.UTC) - _RESUMED_WITHIN,
+            sa.func.coalesce(loaded.c.outcome, "loaded") == "loaded",
+        )
+        .order_by(table.c.known_at)
+    )
+    with workspace.warehouse.read() as connection:
+        records = [_record_of(row) for row in connection.execute(query).mappings()]
+    answered = {_identity(record.request): record for record in records}
+    return [answered.get(_identity(request)) for request in requests]
+
+
+def _identity(request: FetchRequest) -> tuple[Any, ...]:
+    return (
+        *(request.source, request.parser, request.dataset, request.subject, request.url, request.start, request.end),
+        json.dumps(request.params, sort_keys=True),
+    )
 
 
 def market_symbols(workspace: Workspace, market: str) -> list[str]:
@@ -191,13 +241,13 @@ def register_archived(workspace: Workspace) -> int:
 
 def pending(
     connection: sa.Connection,
-    dataset: Dataset,
-    *,
+    *datasets: Dataset,
     subjects: Iterable[str] | None = None,
     parsers: Iterable[str] | None = None,
 ) -> list[FetchRecord]:
     """Fetches that are registered but neither loaded nor refused yet, oldest known time first."""
-    return _records(connection, raw.raw_fetch.c.dataset == dataset.value, _not_loaded(), subjects, parsers)
+    of_dataset = raw.raw_fetch.c.dataset.in_([dataset.value for dataset in datasets])
+    return _records(connection, of_dataset, _not_loaded(), subjects, parsers)
 
 
 def count_pending(connection: sa.Connection) -> int:
@@ -257,21 +307,29 @@ def load(workspace: Workspace, record: FetchRecord) -> LoadOutcome:
         ArchiveDamagedError: the archived bytes are not those that were stored; nothing is parsed.
     """
     try:
-        findings, parsed_rows, accepted = _read(workspace, record)
+        read = _read(workspace, record)
+        if Dataset.BROKER_FLOW in read.accepted:
+            _check_broker(workspace, read.accepted[Dataset.BROKER_FLOW].rows)
         with workspace.warehouse.write() as connection:
-            merged = _merge(workspace, connection, record, accepted.rows)
+            merged = {
+                dataset: _merge(workspace, connection, record, dataset, accepted.rows)
+                for dataset, accepted in read.accepted.items()
+            }
             outcome = LoadOutcome(
                 record,
                 "loaded",
-                rows_parsed=parsed_rows,
-                rows_set_aside=len(accepted.set_aside),
-                merged=merged,
-                findings=findings,
+                rows_parsed=read.row_count,
+                rows_set_aside=sum(len(accepted.set_aside) for accepted in read.accepted.values()),
+                merged=_added_up(merged.values()),
+                findings=read.findings,
             )
-            _write_quarantine(connection, record, accepted.set_aside)
+            for dataset, accepted in read.accepted.items():
+                _write_quarantine(connection, record, dataset, accepted.set_aside)
             _write_load(connection, outcome)
-            if merged.first_changed:
-                mark_stale(connection, {TARGETS[record.request.dataset].table.name: merged.first_changed})
+            for dataset, result in merged.items():
+                table = TARGETS[dataset].table.name
+                if result.first_changed and downstream(table):
+                    mark_stale(connection, {table: result.first_changed})
     except PayloadError as error:
         outcome = LoadOutcome(record, "refused", error.rule, str(error))
         with workspace.warehouse.write() as connection:
@@ -281,8 +339,17 @@ def load(workspace: Workspace, record: FetchRecord) -> LoadOutcome:
     return outcome
 
 
-def _read(workspace: Workspace, record: FetchRecord) -> tuple[tuple[Finding, ...], int, Accepted]:
-    """What an archived payload says: findings, how many rows, and which of them may enter.
+@dataclass(frozen=True)
+class _Read:
+    """What an archived payload says: its findings, how many rows, and which of each dataset may enter."""
+
+    findings: tuple[Finding, ...]
+    row_count: int
+    accepted: dict[Dataset, Accepted]
+
+
+def _read(workspace: Workspace, record: FetchRecord) -> _Read:
+    """Parses an archived payload and splits its rows.
 
     Raises:
         ArchiveDamagedError, PayloadError: it cannot be read, or may not be believed.
@@ -290,21 +357,77 @@ def _read(workspace: Workspace, record: FetchRecord) -> tuple[tuple[Finding, ...
     payload = workspace.archive.payload(record)
     request = record.request
     parsed = source_module(request.parser).parse(payload, workspace.catalog)
-    accepted = accept(request.dataset, parsed.frame, workspace.catalog, workspace.calendars, record.known_at)
-    return parsed.findings, len(parsed.frame), accepted
+    frames = {request.dataset: parsed.frame, **parsed.extra}
+    accepted = {
+        dataset: accept(dataset, frame, workspace.catalog, workspace.calendars, record.known_at)
+        for dataset, frame in frames.items()
+    }
+    return _Read(parsed.findings, sum(len(frame) for frame in frames.values()), accepted)
 
 
-def _merge(workspace: Workspace, connection: sa.Connection, record: FetchRecord, rows: pd.DataFrame) -> MergeResult:
+def _check_broker(workspace: Workspace, rows: pd.DataFrame) -> None:
+    """Compares a broker's weeks with the days in the warehouse.
+
+    Raises:
+        PayloadError: a figure is off by a power of ten (``suspected_unit_error``) or by more than 1 %
+            (``week_matches``); the message has both figures.
+    """
+    from rally_pipeline.sources.flow_files import check_against_weeks
+
+    table = core_flows.core_southbound_resolved_daily
+    columns = ["buy_hkd_mn", "sell_hkd_mn", "net_buy_hkd_mn", "turnover_hkd_mn"]
+    first, last = rows["period_start"].min().date(), rows["period_end"].max().date()
+    monday = first - dt.timedelta(days=first.weekday())
+    query = sa.select(table.c.channel, table.c.session_date, *(table.c[name] for name in columns)).where(
+        table.c.session_date.between(monday, last + dt.timedelta(days=6))
+    )
+    with workspace.warehouse.write() as connection:
+        # The comparison rests on a derived table, which must not be behind the facts.
+        refresh(connection, tables=[table.name])
+        days = pd.DataFrame(connection.execute(query).mappings().all(), columns=["channel", "session_date", *columns])
+    days["session_date"] = pd.to_datetime(days["session_date"])
+    days["week_start"] = days["session_date"] - pd.to_timedelta(days["session_date"].dt.weekday, unit="D")
+    weeks = days.groupby(["channel", "week_start"], as_index=False).agg(
+        **{name: (name, "sum") for name in columns}, session_count=("session_date", "count")
+    )
+    broken = [f for f in check_against_weeks(rows, weeks) if f.severity is Severity.QUARANTINE]
+    if broken:
+        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        raise PayloadError(
+            rule=broken[0].rule,
+            message=broken[0].message + more,
+            fix="correct the figure or its unit, or leave the row out, and import again",
+            locator=broken[0].locator,
+        )
+
+
+def _added_up(results: Iterable[MergeResult]) -> MergeResult:
+    results = list(results)
+    firsts: dict[str, dt.date] = {}
+    for result in results:
+        for subject, day in result.first_changed.items():
+            firsts[subject] = min(day, firsts.get(subject, day))
+    return MergeResult(
+        new=sum(result.new for result in results),
+        changed=sum(result.changed for result in results),
+        same=sum(result.same for result in results),
+        first_changed=firsts,
+    )
+
+
+def _merge(
+    workspace: Workspace, connection: sa.Connection, record: FetchRecord, dataset: Dataset, rows: pd.DataFrame
+) -> MergeResult:
     if rows.empty:
         return MergeResult()
-    target = TARGETS[record.request.dataset]
+    target = TARGETS[dataset]
     subjects = rows[target.subject_column].unique().tolist()
     constants = {"source": record.request.source}
-    frame = _core_frame(record, rows)
+    frame = _core_frame(dataset, rows)
     if is_untouched(connection, target.table, subjects, target.subject_column, constants):
         is_latest, others = True, []
     else:
-        others = _deliveries_since(workspace, connection, record, subjects)
+        others = _deliveries_since(workspace, connection, record, dataset, subjects)
         is_latest = not others and not _was_loaded(connection, record)
     if is_latest:
         return merge(
@@ -334,7 +457,7 @@ def _was_loaded(connection: sa.Connection, record: FetchRecord) -> bool:
 
 
 def _deliveries_since(
-    workspace: Workspace, connection: sa.Connection, record: FetchRecord, subjects: Sequence[str]
+    workspace: Workspace, connection: sa.Connection, record: FetchRecord, dataset: Dataset, subjects: Sequence[str]
 ) -> list[Delivery]:
     """What else was loaded about these subjects from this source and is known since the same time or a later one.
 
@@ -349,7 +472,7 @@ def _deliveries_since(
     )
     found = _records(
         connection,
-        table.c.dataset == record.request.dataset.value,
+        table.c.dataset.in_([carrier.value for carrier in TARGETS[dataset].carriers]),
         table.c.source == record.request.source,
         table.c.known_at >= record.known_at,
         table.c.fetch_id != record.fetch_id,
@@ -359,10 +482,10 @@ def _deliveries_since(
     )
     deliveries = []
     for other in found:
-        if not _may_be_about(workspace, other.request, subjects):
+        if dataset is Dataset.PRICE and not _may_be_about(workspace, other.request, subjects):
             continue
         try:
-            rows = _read(workspace, other)[2].rows
+            accepted = _read(workspace, other).accepted.get(dataset)
         except PayloadError as error:
             raise PayloadError(
                 rule="history_readable",
@@ -370,22 +493,22 @@ def _deliveries_since(
                 f"{other.known_at:%Y-%m-%d %H:%M} UTC and loaded before, can no longer be read: {error}",
                 fix="restore the catalog entry it was read with, then import again",
             ) from error
-        deliveries.append(Delivery(other.known_at, other.payload_id, _core_frame(other, rows)))
+        if accepted is not None:
+            deliveries.append(Delivery(other.known_at, other.payload_id, _core_frame(dataset, accepted.rows)))
     return deliveries
 
 
 def _may_be_about(workspace: Workspace, request: FetchRequest, subjects: Sequence[str]) -> bool:
-    """Whether a payload may hold rows of the subjects; only a file that says so itself must be opened to know."""
-    says_so_itself = request.parser == price_files.SOURCE and "symbol" not in request.params
-    if request.dataset is not Dataset.PRICE or says_so_itself:
+    """Whether a payload may hold prices of the subjects; only a file that says so itself must be opened to know."""
+    if request.parser == price_files.SOURCE and "symbol" not in request.params:
         return True
     return workspace.catalog.resolve_symbol(request.subject) in subjects
 
 
-def _core_frame(record: FetchRecord, rows: pd.DataFrame) -> pd.DataFrame:
+def _core_frame(dataset: Dataset, rows: pd.DataFrame) -> pd.DataFrame:
     """Accepted rows in the columns of the core table."""
-    frame = rows.rename(columns=TARGETS[record.request.dataset].renames)
-    if record.request.dataset is Dataset.PRICE:
+    frame = rows.rename(columns=dict(TARGETS[dataset].renames))
+    if dataset is Dataset.PRICE:
         frame = frame.assign(
             is_flat_bar=_is_flat_bar(rows), split_ratio=rows["split_ratio"].where(rows["split_ratio"] > 0)
         )
@@ -438,11 +561,13 @@ def _write_load(connection: sa.Connection, outcome: LoadOutcome) -> None:
         )
 
 
-def _write_quarantine(connection: sa.Connection, record: FetchRecord, set_aside: pd.DataFrame) -> None:
+def _write_quarantine(
+    connection: sa.Connection, record: FetchRecord, dataset: Dataset, set_aside: pd.DataFrame
+) -> None:
     if set_aside.empty:
         return
     table = ops.ops_quarantine
-    target = TARGETS[record.request.dataset]
+    target = TARGETS[dataset]
     keys = [name for name in set_aside.columns if name in target.table.primary_key.columns]
     known = set(
         connection.execute(sa.select(table.c.row_key, table.c.rule).where(table.c.fetch_id == record.fetch_id)).tuples()

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rally_pipeline.schema import core, mart
+from rally_pipeline.schema import core, mart, mart_flows
 from rally_pipeline.workspace import Workspace
 
 _BOARD = "headline_indices"
@@ -39,6 +39,7 @@ def leaderboard_lines(workspace: Workspace, day: dt.date) -> Iterator[str]:
                 f"{row.ytd_return_pct:+7.2f} %   session {row.session_date}, base {row.base_date}"
             )
         yield from _share_lines(connection, day)
+        yield from _flow_lines(connection, day)
 
 
 def _share_lines(connection: sa.Connection, day: dt.date) -> Iterator[str]:
@@ -60,6 +61,34 @@ def _share_lines(connection: sa.Connection, day: dt.date) -> Iterator[str]:
             f"month so far {volume.mtd_volume_shares / 1e6:,.1f} mn shares, record before "
             f"{volume.previous_record_volume_shares / 1e6:,.1f} mn in {volume.previous_record_month:%B %Y}"
         )
+
+
+def _flow_lines(connection: sa.Connection, day: dt.date) -> Iterator[str]:
+    since, event = mart_flows.mart_southbound_since_event, core.core_event
+    latest = (
+        sa.select(event.c.event_id)
+        .where(event.c.event_id.like("lunar_new_year_%"), event.c.event_date <= day)
+        .order_by(event.c.event_date.desc())
+        .limit(1)
+    )
+    query = (
+        sa.select(since)
+        .where(since.c.event_id == latest.scalar_subquery(), since.c.session_date <= day)
+        .order_by(since.c.session_date.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return
+    yield (
+        f"Southbound since the Lunar New Year ({row.window_start_date}): {row.sessions_since_event} sessions, net buy "
+        f"HK$ {row.net_buy_hkd_mn:,.2f} mn = US$ {(row.net_buy_usd_mn or 0) / 1000:,.3f} bn; "
+        f"Shanghai {row.net_buy_sse_hkd_mn:+,.2f}, Shenzhen {row.net_buy_szse_hkd_mn:+,.2f}"
+    )
+    yield (
+        f"  rank {row.window_rank} of {row.window_count} windows of {row.sessions_since_event} sessions; best before: "
+        f"HK$ {row.best_window_hkd_mn or 0:,.2f} mn ended {row.best_window_end_date}"
+    )
 
 
 def _last(connection: sa.Connection, table: sa.Table, symbol: str, day: dt.date) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
+import itertools
 import math
 import random
 import statistics
@@ -334,7 +335,7 @@ def _hot(world: World, resolved: list[Row], prices: dict[str, pd.DataFrame]) -> 
     moves: dict[dt.date, list[bool]] = defaultdict(list)
     for _, of in bars[bars["symbol"].isin(shares)].sort_values("session_date").groupby("symbol"):
         series = list(zip(of["session_date"], of["close"], strict=True))
-        for (_, before), (day, close) in zip(series, series[1:], strict=False):
+        for (_, before), (day, close) in itertools.pairwise(series):
             moves[day].append(close > before)
     nets: list[tuple[dt.date, float]] = []
     turnovers: list[float] = []
@@ -368,10 +369,12 @@ def _hot(world: World, resolved: list[Row], prices: dict[str, pd.DataFrame]) -> 
             {
                 **made,
                 "session_date": day,
-                "southbound_share_of_turnover_pct": turnover / (2 * whole) * 100 if whole and turnover is not None else None,
+                "southbound_share_of_turnover_pct": turnover / (2 * whole) * 100
+                if whole and turnover is not None
+                else None,
                 "gross_to_net_ratio": turnover / abs(net) if net and turnover is not None else None,
                 "breadth_pct": sum(up) / len(up) * 100 if up else None,
-                "breadth_of": len(up),
+                "breadth_of_shares": len(up),
             }
         )
     return found
@@ -573,9 +576,7 @@ def random_world(seed: int, start: dt.date = dt.date(2019, 11, 1), end: dt.date 
     _hang_seng(rng, world, end)
     weekdays = [d.date() for d in pd.bdate_range(start, end + 60 * DAY)]
     # a mainland holiday of two weeks, as in 2020
-    sessions = [
-        d for d in weekdays if rng.random() > 0.04 and not dt.date(2020, 1, 23) <= d <= dt.date(2020, 2, 7)
-    ]
+    sessions = [d for d in weekdays if rng.random() > 0.04 and not dt.date(2020, 1, 23) <= d <= dt.date(2020, 2, 7)]
     tables["core_session"] += oracle.session_rows("SOUTHBOUND", sessions)
     for day in (d for d in weekdays if d <= end):
         if rng.random() < 0.3:

@@ -10,6 +10,7 @@ import datetime as dt
 
 import sqlalchemy as sa
 
+from rally_pipeline.marts.flows import SERVES_FLOWS, flow_inputs_as_of
 from rally_pipeline.marts.inputs import EVERYTHING, Derived, Inputs, current_inputs
 from rally_pipeline.marts.refresh import DERIVED
 from rally_pipeline.schema import core, mart
@@ -21,6 +22,7 @@ _SERVES = {
     core.core_fx_usd_daily.name: "fx_usd",
     mart.mart_index_performance_daily.name: "index_performance",
     mart.mart_trading_volume_monthly.name: "volume_monthly",
+    **SERVES_FLOWS,
 }
 
 
@@ -32,7 +34,9 @@ def derived_as_of(connection: sa.Connection, name: str, at: dt.datetime) -> sa.T
     """
     by_name = {derived.table.name: derived for derived in DERIVED}
     wanted = by_name[name]
-    inputs = current_inputs().replace(prices_raw=as_of(core.core_price_daily, at), fx_raw=as_of(core.core_fx_daily, at))
+    inputs = current_inputs().replace(
+        prices_raw=as_of(core.core_price_daily, at), fx_raw=as_of(core.core_fx_daily, at), **flow_inputs_as_of(at)
+    )
     needed = _needed(wanted, by_name)
     for derived in DERIVED:
         if derived.table.name not in needed:
@@ -40,7 +44,8 @@ def derived_as_of(connection: sa.Connection, name: str, at: dt.datetime) -> sa.T
         made = _materialise(connection, derived, inputs)
         if derived is wanted:
             return made
-        inputs = inputs.replace(**{_SERVES[derived.table.name]: made})
+        if derived.table.name in _SERVES:
+            inputs = inputs.replace(**{_SERVES[derived.table.name]: made})
     raise AssertionError(f"{name} was not reached")
 
 

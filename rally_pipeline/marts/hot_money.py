@@ -4,7 +4,8 @@ Belongs here: the indicators. Does not belong here: a score made of them; there 
 
 Where a window function does not do (medians, slopes), a row is handed to each of the n rows whose window it lies in,
 told by their numbers: that takes a product with the numbers 1 to n and no join of a row with its neighbours, for which
-SQLite finds no good plan.
+SQLite finds no good plan. Parts are materialised: PostgreSQL, when it knows little of the tables, would otherwise
+compute a part again for every row it is joined with.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _index(inputs: Inputs) -> sa.CTE:
     )
 
 
-def _reversal(inputs: Inputs, scope: Scope) -> sa.Subquery:
+def _reversal(inputs: Inputs, scope: Scope) -> sa.CTE:
     flow = _flows(inputs, "net_buy_hkd_mn", "net_flow")
     last: dict[str, Any] = {"order_by": flow.c.no, "rows": (1 - _REVERSAL_SESSIONS, 0)}
     amount = in_hkd(flow.c.value)
@@ -105,36 +106,41 @@ def _reversal(inputs: Inputs, scope: Scope) -> sa.Subquery:
     return (
         sa.select(summed.c.session_date, (summed.c.outflow / sa.func.nullif(summed.c.inflow, 0.0)).label("value"))
         .where(summed.c.no >= _REVERSAL_SESSIONS, scope.has_day(summed.c.session_date))
-        .subquery("reversal")
+        .cte("reversal")
+        .prefix_with("MATERIALIZED")
     )
 
 
-def _surge(inputs: Inputs, scope: Scope) -> sa.Subquery:
+def _surge(inputs: Inputs, scope: Scope) -> sa.CTE:
     flow = _flows(inputs, "turnover_hkd_mn", "traded")
     handed = _handed_on(flow, _MEDIAN_SESSIONS, 1, scope, "traded_before")
     near = sa.select(
         handed.c.target,
         handed.c.value,
-        sa.func.row_number(type_=sa.Integer()).over(partition_by=handed.c.target, order_by=handed.c.value).label("place"),
+        sa.func.row_number(type_=sa.Integer())
+        .over(partition_by=handed.c.target, order_by=handed.c.value)
+        .label("place"),
     ).subquery("traded_near")
     middle = (_MEDIAN_SESSIONS // 2, _MEDIAN_SESSIONS // 2 + 1)
     median = (
         sa.select(near.c.target, sa.func.avg(near.c.value).label("value"))
         .where(near.c.place.in_(middle))
         .group_by(near.c.target)
-        .subquery("traded_median")
+        .cte("traded_median")
+        .prefix_with("MATERIALIZED")
     )
     return (
         sa.select(flow.c.session_date, (flow.c.value / sa.func.nullif(median.c.value, 0.0)).label("value"))
         .select_from(flow.join(median, median.c.target == flow.c.no))
         .where(flow.c.no > _MEDIAN_SESSIONS, scope.has_day(flow.c.session_date))
-        .subquery("surge")
+        .cte("surge")
+        .prefix_with("MATERIALIZED")
     )
 
 
-def _volatility(index: sa.CTE, scope: Scope) -> sa.Subquery:
+def _volatility(index: sa.CTE, scope: Scope) -> sa.CTE:
     handed = _handed_on(index, _VOLATILITY_SESSIONS, 0, scope, "index_near")
-    log_return = sa.func.ln(handed.c.close / handed.c.close_before, type_=sa.Double())
+    log_return: Any = sa.func.ln(handed.c.close / handed.c.close_before, type_=sa.Double())
     near = sa.select(handed.c.target, log_return.label("log_return")).subquery("index_returns")
     mean = sa.func.avg(near.c.log_return).over(partition_by=near.c.target)
     # the mean first: a sum of squares less a square loses what is looked for
@@ -143,19 +149,19 @@ def _volatility(index: sa.CTE, scope: Scope) -> sa.Subquery:
     of_target = (
         sa.select(apart.c.target, sa.func.sqrt(variance, type_=sa.Double()).label("deviation"))
         .group_by(apart.c.target)
-        .subquery("deviation")
+        .cte("deviation")
+        .prefix_with("MATERIALIZED")
     )
     return (
-        sa.select(
-            index.c.session_date, (of_target.c.deviation * (math.sqrt(_SESSIONS_A_YEAR) * 100.0)).label("value")
-        )
+        sa.select(index.c.session_date, (of_target.c.deviation * (math.sqrt(_SESSIONS_A_YEAR) * 100.0)).label("value"))
         .select_from(index.join(of_target, of_target.c.target == index.c.no))
         .where(index.c.no >= _VOLATILITY_SESSIONS, scope.has_day(index.c.session_date))
-        .subquery("volatility")
+        .cte("volatility")
+        .prefix_with("MATERIALIZED")
     )
 
 
-def _chase(inputs: Inputs, index: sa.CTE, scope: Scope) -> sa.Subquery:
+def _chase(inputs: Inputs, index: sa.CTE, scope: Scope) -> sa.CTE:
     flow, earlier = _flows(inputs, "net_buy_hkd_mn", "chased"), inputs.prices.alias("index_earlier")
     # at the limit of a search backwards, so that the first one found ends it
     last_day = (
@@ -200,17 +206,21 @@ def _chase(inputs: Inputs, index: sa.CTE, scope: Scope) -> sa.Subquery:
     x, y = apart.c.x, apart.c.y
     slope = sa.func.sum(x * y, type_=sa.Double()) / sa.func.nullif(sa.func.sum(x * x, type_=sa.Double()), 0.0)
     slopes = (
-        sa.select(apart.c.target, sa.case((is_defined, slope)).label("value")).group_by(apart.c.target).subquery("slope")
+        sa.select(apart.c.target, sa.case((is_defined, slope)).label("value"))
+        .group_by(apart.c.target)
+        .cte("slope")
+        .prefix_with("MATERIALIZED")
     )
     return (
         sa.select(pair.c.session_date, slopes.c.value)
         .select_from(pair.join(slopes, slopes.c.target == pair.c.no))
         .where(pair.c.no >= _CHASE_SESSIONS, scope.has_day(pair.c.session_date))
-        .subquery("chase")
+        .cte("chase")
+        .prefix_with("MATERIALIZED")
     )
 
 
-def _market_turnover(inputs: Inputs, scope: Scope) -> sa.Subquery:
+def _market_turnover(inputs: Inputs, scope: Scope) -> sa.CTE:
     raw = inputs.market_turnover_raw
     ordered = (
         sa.select(
@@ -226,11 +236,12 @@ def _market_turnover(inputs: Inputs, scope: Scope) -> sa.Subquery:
     return (
         sa.select(ordered.c.session_date, ordered.c.turnover_hkd_mn.label("value"))
         .where(ordered.c.place == 1)
-        .subquery("market_turnover")
+        .cte("market_turnover")
+        .prefix_with("MATERIALIZED")
     )
 
 
-def _breadth(inputs: Inputs, scope: Scope) -> sa.Subquery:
+def _breadth(inputs: Inputs, scope: Scope) -> sa.CTE:
     bar, instrument = inputs.index_performance.alias("share_bar"), inputs.instruments.alias("share")
     return (
         sa.select(
@@ -246,7 +257,8 @@ def _breadth(inputs: Inputs, scope: Scope) -> sa.Subquery:
             scope.has_day(bar.c.session_date),
         )
         .group_by(bar.c.session_date)
-        .subquery("breadth")
+        .cte("breadth")
+        .prefix_with("MATERIALIZED")
     )
 
 
@@ -270,7 +282,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         "realised_volatility_20d_pct": volatility.c.value,
         "chase_beta_5d": chase.c.value,
         "breadth_pct": sa.cast(breadth.c.higher, sa.Double) / shares * 100.0,
-        "breadth_of": sa.cast(sa.func.coalesce(breadth.c.shares, 0), sa.Integer),
+        "breadth_of_shares": sa.cast(sa.func.coalesce(breadth.c.shares, 0), sa.Integer),
     }
     return (
         sa.select(*output(mart_flows.mart_hot_money_daily, columns))

@@ -23,7 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from rally_pipeline.schema import core, mart, metadata
+from rally_pipeline.schema import core, core_flows, mart, mart_flows
 
 #: Longest distance, in calendar days, between the day asked for and the bar taken for it.
 BASE_TOLERANCE_DAYS = 7
@@ -31,9 +31,6 @@ BASE_TOLERANCE_DAYS = 7
 RATE_TOLERANCE_DAYS = 5
 #: Longest age of a member's last session in a ranking, and of the session before an event, in calendar days.
 LAST_SESSION_DAYS = 31
-
-
-_UNSET: sa.FromClause = sa.table("nothing")
 
 
 @dataclass(frozen=True)
@@ -58,17 +55,17 @@ class Inputs:
     sessions: sa.FromClause
     index_performance: sa.FromClause
     volume_monthly: sa.FromClause
-    price_extremes: sa.FromClause = _UNSET
-    price_since_event: sa.FromClause = _UNSET
-    southbound_raw: sa.FromClause = _UNSET
-    southbound_closed: sa.FromClause = _UNSET
-    top_stocks_raw: sa.FromClause = _UNSET
-    broker_flows_raw: sa.FromClause = _UNSET
-    broker_flows_closed: sa.FromClause = _UNSET
-    market_turnover_raw: sa.FromClause = _UNSET
-    southbound: sa.FromClause = _UNSET
-    southbound_since_event: sa.FromClause = _UNSET
-    reconciliation: sa.FromClause = _UNSET
+    price_extremes: sa.FromClause
+    price_since_event: sa.FromClause
+    southbound_raw: sa.FromClause
+    southbound_closed: sa.FromClause
+    top_stocks_raw: sa.FromClause
+    broker_flows_raw: sa.FromClause
+    broker_flows_closed: sa.FromClause
+    market_turnover_raw: sa.FromClause
+    southbound: sa.FromClause
+    southbound_since_event: sa.FromClause
+    reconciliation: sa.FromClause
 
     def replace(self, **changes: sa.FromClause) -> Inputs:
         """The same inputs with some of them exchanged."""
@@ -77,10 +74,9 @@ class Inputs:
 
 def current_inputs() -> Inputs:
     """What is believed now."""
-    prices, fx = core.core_price_daily, core.core_fx_daily
     return Inputs(
-        prices_raw=sa.select(prices).where(prices.c.known_to_at.is_(None)).subquery("price_believed"),
-        fx_raw=sa.select(fx).where(fx.c.known_to_at.is_(None)).subquery("fx_believed"),
+        prices_raw=_versions(core.core_price_daily, "price_believed"),
+        fx_raw=_versions(core.core_fx_daily, "fx_believed"),
         prices=core.core_price_resolved_daily,
         fx_usd=core.core_fx_usd_daily,
         instruments=core.core_instrument,
@@ -92,32 +88,21 @@ def current_inputs() -> Inputs:
         volume_monthly=mart.mart_trading_volume_monthly,
         price_extremes=mart.mart_price_extremes_daily,
         price_since_event=mart.mart_price_since_event_daily,
-        **_current_flows(),
+        southbound_raw=_versions(core_flows.core_southbound_flow_daily, "southbound_believed"),
+        southbound_closed=_versions(core_flows.core_southbound_flow_daily, "southbound_closed", believed=False),
+        top_stocks_raw=_versions(core_flows.core_southbound_top_stock_daily, "top_stock_believed"),
+        broker_flows_raw=_versions(core_flows.core_broker_flow, "broker_flow_believed"),
+        broker_flows_closed=_versions(core_flows.core_broker_flow, "broker_flow_closed", believed=False),
+        market_turnover_raw=_versions(core_flows.core_market_turnover_daily, "market_turnover_believed"),
+        southbound=core_flows.core_southbound_resolved_daily,
+        southbound_since_event=mart_flows.mart_southbound_since_event,
+        reconciliation=mart_flows.ops_reconciliation,
     )
 
 
-def _current_flows() -> dict[str, sa.FromClause]:
-    """What is believed now of the flow tables; nothing where they are not declared."""
-    declared = metadata.tables
-    if "core_southbound_flow_daily" not in declared:
-        return {}
-
-    def versions(name: str, *, believed: bool, alias: str) -> sa.FromClause:
-        made = declared[name]
-        end = made.c.known_to_at
-        return sa.select(made).where(end.is_(None) if believed else end.is_not(None)).subquery(alias)
-
-    return {
-        "southbound_raw": versions("core_southbound_flow_daily", believed=True, alias="southbound_believed"),
-        "southbound_closed": versions("core_southbound_flow_daily", believed=False, alias="southbound_closed"),
-        "top_stocks_raw": versions("core_southbound_top_stock_daily", believed=True, alias="top_stock_believed"),
-        "broker_flows_raw": versions("core_broker_flow", believed=True, alias="broker_flow_believed"),
-        "broker_flows_closed": versions("core_broker_flow", believed=False, alias="broker_flow_closed"),
-        "market_turnover_raw": versions("core_market_turnover_daily", believed=True, alias="turnover_believed"),
-        "southbound": declared["core_southbound_resolved_daily"],
-        "southbound_since_event": declared["mart_southbound_since_event"],
-        "reconciliation": declared["ops_reconciliation"],
-    }
+def _versions(table: sa.Table, name: str, *, believed: bool = True) -> sa.FromClause:
+    end = table.c.known_to_at
+    return sa.select(table).where(end.is_(None) if believed else end.is_not(None)).subquery(name)
 
 
 @dataclass(frozen=True)
@@ -291,11 +276,11 @@ def in_hkd(millions: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
     return sa.cast(sa.func.round(millions * _HKD, type_=sa.Double()), sa.BigInteger)
 
 
-def in_mn(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
+def in_mn(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """Whole HK$ as HK$ mn."""
     return sa.cast(amount, sa.Double) / _HKD
 
 
-def to_hkd(millions: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
+def to_hkd(millions: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """HK$ mn rounded to whole HK$, so that equal differences are equal numbers."""
     return sa.func.round(millions * _HKD, type_=sa.Double()) / _HKD

@@ -74,9 +74,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
             pair.join(since, sa.and_(since.c.event_id == pair.c.event_id, same_bar(since)))
             .join(performance, same_bar(performance))
             .outerjoin(extremes, same_bar(extremes))
-            .outerjoin(
-                flow, sa.and_(flow.c.event_id == pair.c.event_id, flow.c.session_date == pair.c.last_flow_day)
-            )
+            .outerjoin(flow, sa.and_(flow.c.event_id == pair.c.event_id, flow.c.session_date == pair.c.last_flow_day))
         )
         .where(scope.has_day(since.c.session_date))
     )

@@ -204,7 +204,10 @@ def _periods(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
                 partition_by=(subject, raw.c.channel, measure, start, raw.c.period_end, raw.c.broker),
                 order_by=(
                     sa.case((is_cumulative, 1), else_=0),
-                    *(by_code_point(raw.c[k]) for k in ("period_basis", "style", "market", "dimension_value", "source")),
+                    *(
+                        by_code_point(raw.c[k])
+                        for k in ("period_basis", "style", "market", "dimension_value", "source")
+                    ),
                     raw.c.period_start,
                 ),
             )
@@ -232,9 +235,7 @@ def _periods(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         .select_from(
             session.outerjoin(
                 believed,
-                sa.and_(
-                    believed.c.channel == printed.c.channel, believed.c.session_date == session.c.session_date
-                ),
+                sa.and_(believed.c.channel == printed.c.channel, believed.c.session_date == session.c.session_date),
             )
         )
         .where(
@@ -244,9 +245,7 @@ def _periods(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         .correlate(printed)
         .scalar_subquery()
     )
-    period = (
-        sa.select(*printed.c, against.label("against")).where(printed.c.place == 1).subquery("period")
-    )
+    period = sa.select(*printed.c, against.label("against")).where(printed.c.place == 1).subquery("period")
     return sa.select(
         *_row(
             *(period.c.subject, period.c.channel, period.c.measure, period.c.period_start, period.c.period_end),

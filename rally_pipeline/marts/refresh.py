@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from rally_pipeline.errors import UsageError
 from rally_pipeline.marts import resolved
+from rally_pipeline.marts.flows import DERIVED_FLOWS
 from rally_pipeline.marts.index_performance import INDEX_PERFORMANCE
 from rally_pipeline.marts.inputs import Derived, Inputs, Scope, current_inputs
 from rally_pipeline.marts.leaderboard import LEADERBOARD
@@ -40,7 +41,7 @@ DERIVED_PRICES: tuple[Derived, ...] = (
     TRADING_VOLUME_DAILY,
 )
 #: Every derived table, after all it depends on.
-DERIVED: tuple[Derived, ...] = DERIVED_PRICES
+DERIVED: tuple[Derived, ...] = (*DERIVED_PRICES, *DERIVED_FLOWS)
 #: Subject of a mark that is about all of them.
 ALL = "*"
 #: Start of a mark that is about all of history.
@@ -231,7 +232,9 @@ def _scopes(connection: sa.Connection, derived: Derived, marks: Mapping[str, dt.
         return [Scope()]
     if derived.subject is None:
         start = min(marks.values())
-        return [_scope_of_days(connection, derived, start if derived.reach is None else derived.reach(connection, start))]
+        return [
+            _scope_of_days(connection, derived, start if derived.reach is None else derived.reach(connection, start))
+        ]
     single: dict[str, dt.date] = {}
     if derived.widen is not None:
         for start, group in _by_start({s: day for s, day in marks.items() if s != ALL}):

@@ -48,9 +48,9 @@ def _rank(inputs: Inputs, row: sa.FromClause, name: str) -> sa.ColumnElement[Any
 
 
 def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
-    """``mart_southbound_daily``. Sums are of whole HK$; sessions without a figure are passed over, not taken as zero."""
+    """``mart_southbound_daily``. Sums are of whole HK$; sessions without a figure are passed over, not zero."""
     flow = inputs.southbound.alias("flow")
-    so_far = {"order_by": flow.c.session_date, "rows": (None, 0)}
+    so_far: dict[str, Any] = {"order_by": flow.c.session_date, "rows": (None, 0)}
     in_year = sa.func.sum(in_hkd(flow.c.net_buy_hkd_mn)).over(
         partition_by=(flow.c.channel, year_start(flow.c.session_date)), **so_far
     )
@@ -76,7 +76,8 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         )
         .where(check.c.subject == "southbound", check.c.value_hkd_mn.is_not(None), scope.has_day(check.c.period_end))
         .group_by(check.c.channel, check.c.period_end)
-        .subquery("checked")
+        .cte("checked")
+        .prefix_with("MATERIALIZED")
     )
     rate, on_rate, units = hkd_per_usd(inputs, row.c.session_date)
     columns = {

@@ -47,9 +47,7 @@ def figures(inputs: Inputs, scope: Scope, back: int = 0) -> sa.Select[Any]:
             sa.func.coalesce(to_hkd(buy + sell), raw.c.turnover_hkd_mn).label("turnover"),
         )
         .select_from(
-            raw.join(
-                session, sa.and_(session.c.market == SOUTHBOUND, session.c.session_date == raw.c.session_date)
-            )
+            raw.join(session, sa.and_(session.c.market == SOUTHBOUND, session.c.session_date == raw.c.session_date))
         )
         .where(
             sa.func.coalesce(buy, sell, raw.c.net_buy_hkd_mn, raw.c.turnover_hkd_mn).is_not(None),

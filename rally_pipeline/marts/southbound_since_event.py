@@ -126,7 +126,8 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
             )
         )
         .group_by(window.c.event_id, window.c.no)
-        .subquery("compared")
+        .cte("compared")
+        .prefix_with("MATERIALIZED")
     )
     best = numbered.alias("best_day")
     rate, on_rate, units = hkd_per_usd(inputs, window.c.session_date)
@@ -150,9 +151,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         "ratio_to_best_window": sa.case((best_amount > 0, net / best_amount)),
     }
     return sa.select(*output(mart_flows.mart_southbound_since_event, columns)).select_from(
-        window.join(
-            compared, sa.and_(compared.c.event_id == window.c.event_id, compared.c.no == window.c.no)
-        )
+        window.join(compared, sa.and_(compared.c.event_id == window.c.event_id, compared.c.no == window.c.no))
         .outerjoin(best, best.c.no == best_no)
         .outerjoin(rate, on_rate)
     )
@@ -166,7 +165,7 @@ def select_monthly(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
 
     def at_begin(name: str) -> sa.ColumnElement[Any]:
         first: Any = sa.func.lag(end.c[name], sa.cast(length.c.no - 1, sa.Integer), type_=end.c[name].type)
-        return first.over(partition_by=length.c.no, order_by=end.c.no).label(name)
+        return sa.label(name, first.over(partition_by=length.c.no, order_by=end.c.no))
 
     window = (
         sa.select(
@@ -188,7 +187,7 @@ def select_monthly(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         window = window.where(end.c.no > first_no.scalar_subquery() - _LONGEST)
     made = window.subquery("window_of_length")
     month = month_start(made.c.session_date)
-    best = (
+    by_month = (
         sa.select(
             made.c.length.label("window_sessions"),
             month.label("month"),
@@ -199,8 +198,8 @@ def select_monthly(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         .group_by(made.c.length, month)
     )
     if scope.start is not None:
-        best = best.where(made.c.session_date >= day_start_of_month(scope.start))
-    best = best.subquery("best")  # type: ignore[assignment]
+        by_month = by_month.where(made.c.session_date >= day_start_of_month(scope.start))
+    best = by_month.cte("best").prefix_with("MATERIALIZED")
     first, last = numbered.alias("first_day"), numbered.alias("last_day")
     number = _number(best.c.best)
     columns = {

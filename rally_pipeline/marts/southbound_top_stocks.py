@@ -23,8 +23,8 @@ def _given_for_all(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 
 def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
-    """``mart_southbound_top_stocks_daily``: of each channel's lists of a session that of the most trusted source, whole;
-    a share in both lists is one row with the sums of both.
+    """``mart_southbound_top_stocks_daily``: of each channel's lists of a session that of the most trusted source,
+    whole; a share in both lists is one row with the sums of both.
     """
     raw, session = inputs.top_stocks_raw, inputs.sessions
     place = sa.func.dense_rank(type_=sa.Integer()).over(
@@ -77,9 +77,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         "share_of_turnover_pct": stock.c.turnover / sa.func.nullif(total.c.turnover_hkd_mn, 0.0) * 100.0,
     }
     return sa.select(*output(mart_flows.mart_southbound_top_stocks_daily, columns)).select_from(
-        stock.outerjoin(
-            total, sa.and_(total.c.channel == "total", total.c.session_date == stock.c.session_date)
-        )
+        stock.outerjoin(total, sa.and_(total.c.channel == "total", total.c.session_date == stock.c.session_date))
     )
 
 

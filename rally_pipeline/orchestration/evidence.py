@@ -35,12 +35,19 @@ def _cell(value: Any) -> str | int | float | bool:
     return value if isinstance(value, str | int | float | bool) else "" if value is None else str(value)
 
 
-def materialized(context: dg.AssetExecutionContext, found: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
-    """The result of a partitioned asset, with what was found at the last partition of the run."""
+def materialized(
+    context: dg.AssetExecutionContext, found: Mapping[str, Any], *, asset_key: dg.AssetKey | None = None
+) -> dg.MaterializeResult[Any]:
+    """The result of a partitioned asset, with what was found at the last partition of the run.
+
+    ``asset_key`` says which asset it is where a step makes several.
+    """
     context.add_asset_metadata(
-        {**found, "partitions_in_run": len(context.partition_keys)}, partition_key=context.partition_keys[-1]
+        {**found, "partitions_in_run": len(context.partition_keys)},
+        asset_key=asset_key,
+        partition_key=context.partition_keys[-1],
     )
-    return dg.MaterializeResult()
+    return dg.MaterializeResult(asset_key=asset_key)
 
 
 def fetch_evidence(records: Sequence[FetchRecord], failures: Sequence[FetchFailure]) -> dict[str, Any]:

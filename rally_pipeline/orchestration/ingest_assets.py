@@ -4,7 +4,7 @@ Belongs here: one raw and one core asset per market. Does not belong here: the s
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -21,7 +21,8 @@ from rally_pipeline.orchestration.planning import (
     plan_market,
 )
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
-from rally_pipeline.schema import core
+from rally_pipeline.schema import core, core_flows
+from rally_pipeline.sources.registry import MARKET_SOURCES
 
 #: One step at a time in it: the warehouse has one writer.
 WRITER_POOL = "warehouse_writer"
@@ -32,6 +33,15 @@ FETCH_POOL = "upstream_fetch"
 _RETRY = dg.RetryPolicy(max_retries=1, delay=5)
 
 
+#: Markets whose facts fill a core table of their own.
+_WHOLE = {"FX": core.core_fx_daily, "SOUTHBOUND": core_flows.core_southbound_flow_daily}
+#: Core tables that the same payloads fill besides.
+_BESIDE = {
+    "HK": (core_flows.core_market_turnover_daily,),
+    "SOUTHBOUND": (core_flows.core_northbound_turnover_daily, core_flows.core_southbound_top_stock_daily),
+}
+
+
 class IngestConfig(dg.Config):
     """What to ask: `sources` restricts it to these sources of the market; empty = all."""
 
@@ -40,12 +50,18 @@ class IngestConfig(dg.Config):
 
 def raw_key(market: str) -> dg.AssetKey:
     """The key of the asset that holds what was fetched for a market."""
-    return dg.AssetKey(["raw_fetch", "fx" if market == "FX" else f"price_{market.lower()}"])
+    return dg.AssetKey(["raw_fetch", market.lower() if market in _WHOLE else f"price_{market.lower()}"])
 
 
 def core_key(market: str) -> dg.AssetKey:
-    """The key of the asset that holds the facts of a market."""
-    return dg.AssetKey(["core_fx_daily"]) if market == "FX" else dg.AssetKey(["core_price_daily", market.lower()])
+    """The key of the asset that holds the main facts of a market."""
+    whole = _WHOLE.get(market)
+    return dg.AssetKey([whole.name]) if whole is not None else dg.AssetKey(["core_price_daily", market.lower()])
+
+
+def core_keys(market: str) -> list[dg.AssetKey]:
+    """The keys of all assets that are loaded from what was fetched for a market."""
+    return [core_key(market), *(dg.AssetKey([table.name]) for table in _BESIDE.get(market, ()))]
 
 
 def ingest_assets(
@@ -92,26 +108,34 @@ def _raw_asset(
 
 
 def _core_asset(market: str, sessions: dg.PartitionsDefinition, database: str) -> dg.AssetsDefinition:
-    table = core.core_fx_daily if market == "FX" else core.core_price_daily
-    about = declared(table.name)
+    tables = [_WHOLE.get(market, core.core_price_daily), *_BESIDE.get(market, ())]
+    specs = []
+    for key, table in zip(core_keys(market), tables, strict=True):
+        about = declared(table.name)
+        specs.append(
+            dg.AssetSpec(
+                key=key,
+                deps=[raw_key(market), dg.AssetKey(["core_instrument"]), dg.AssetKey(["core_session"])],
+                group_name="core",
+                kinds={"pandas", database},
+                partitions_def=sessions,
+                owners=about["owners"],
+                metadata={**about["metadata"], "market": market},
+                description=f"{market}: {about['description']}",
+            )
+        )
 
-    @dg.asset(
-        key=core_key(market),
-        deps=[raw_key(market), dg.AssetKey(["core_instrument"]), dg.AssetKey(["core_session"])],
-        group_name="core",
-        kinds={"pandas", database},
-        partitions_def=sessions,
+    @dg.multi_asset(
+        name=f"load_{market.lower()}",
+        specs=specs,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WRITER_POOL,
         required_resource_keys={WORKSPACE},
-        owners=about["owners"],
-        metadata={**about["metadata"], "market": market},
-        description=f"{market}: {about['description']}",
     )
-    def core_asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        return _load(context, market, table)
+    def core_assets(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        yield from _load(context, market, list(zip(core_keys(market), tables, strict=True)))
 
-    return core_asset
+    return core_assets
 
 
 def _days(context: dg.AssetExecutionContext) -> tuple[dt.date, dt.date]:
@@ -121,7 +145,7 @@ def _days(context: dg.AssetExecutionContext) -> tuple[dt.date, dt.date]:
 
 def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str]) -> dg.MaterializeResult[Any]:
     from rally_pipeline.errors import RateLimitedError, RetryableFetchError
-    from rally_pipeline.ingest import fetch_all
+    from rally_pipeline.ingest import already_answered, fetch_all
 
     run: RunWorkspace = context.resources.workspace
     workspace = run.workspace
@@ -140,6 +164,11 @@ def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str
             allow_retries=False,
         )
     run.ledger.requests.extend(requests)
+    before = already_answered(workspace, requests)
+    resumed = [record for record in before if record is not None]
+    requests = [request for request, record in zip(requests, before, strict=True) if record is None]
+    if resumed:
+        context.log.info(f"{len(resumed)} requests were answered to a run that was not finished; not asked again")
     told = 0
 
     def progress(request: Any, _: Any) -> None:
@@ -151,6 +180,7 @@ def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str
         records, failures = fetch_all(workspace, requests, upstream, run_id=context.run_id, progress=progress)
     for failure in failures:
         context.log.warning(f"{failure.request.source} {failure.request.subject}: {failure.error}")
+    records = [*resumed, *records]
     if not records:
         # A source that says 429 is left alone for the rest of the run.
         may_help = any(
@@ -171,6 +201,7 @@ def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str
         {
             "dagster/row_count": len(records),
             "requests": len(requests),
+            "requests_resumed": len(resumed),
             "requests_failed": len(failures),
             "bytes": sum(record.byte_count for record in records),
             "as_of_day": min(end, finished).isoformat(),
@@ -179,7 +210,9 @@ def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str
     )
 
 
-def _load(context: dg.AssetExecutionContext, market: str, table: sa.Table) -> dg.MaterializeResult[Any]:
+def _load(
+    context: dg.AssetExecutionContext, market: str, made: Sequence[tuple[dg.AssetKey, sa.Table]]
+) -> Iterator[dg.MaterializeResult[Any]]:
     from rally_pipeline.errors import ArchiveDamagedError
     from rally_pipeline.ingest import load, pending
     from rally_pipeline.sources.base import Dataset
@@ -191,6 +224,8 @@ def _load(context: dg.AssetExecutionContext, market: str, table: sa.Table) -> dg
     with workspace.warehouse.read() as connection:
         if market == "FX":
             waiting = pending(connection, Dataset.FX)
+        elif market in MARKET_SOURCES:
+            waiting = pending(connection, *Dataset, parsers=MARKET_SOURCES[market])
         else:
             waiting = pending(connection, Dataset.PRICE, subjects=symbols)
     # Nothing waits if only this asset was selected: what was archived for these days is then read again.
@@ -220,8 +255,11 @@ def _load(context: dg.AssetExecutionContext, market: str, table: sa.Table) -> dg
             allow_retries=False,
         )
     with workspace.warehouse.read() as connection:
-        ours = [] if market == "FX" else [table.c.symbol.in_(symbols)]
-        found = evidence.table_evidence(connection, table, *ours)
-        plot = plots.fx_plot(connection, end) if market == "FX" else plots.price_plot(connection, symbols, end)
-    shown = {"last_year": plot} if plot else {}
-    return evidence.materialized(context, {**shown, **found, **counts, "is_replay": is_replay, **details})
+        for key, table in made:
+            ours = [table.c.symbol.in_(symbols)] if table is core.core_price_daily else []
+            found = evidence.table_evidence(connection, table, *ours)
+            plot = plots.core_plot(connection, table, symbols, end)
+            shown = {"last_year": plot} if plot else {}
+            yield evidence.materialized(
+                context, {**shown, **found, **counts, "is_replay": is_replay, **details}, asset_key=key
+            )

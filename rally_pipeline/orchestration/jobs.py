@@ -11,10 +11,10 @@ import dagster as dg
 import sqlalchemy as sa
 
 from rally_pipeline.catalog import load_catalog
-from rally_pipeline.orchestration.ingest_assets import core_key, ingest_assets, raw_key
+from rally_pipeline.orchestration.ingest_assets import core_keys, ingest_assets, raw_key
 from rally_pipeline.orchestration.mart_assets import mart_assets
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS, market_partitions
-from rally_pipeline.orchestration.reference_assets import ops_specs, reference_assets
+from rally_pipeline.orchestration.reference_assets import file_specs, ops_specs, reference_assets
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace, workspace_resource
 from rally_pipeline.settings import Settings
 from rally_pipeline.warehouse.engine import normalise_url
@@ -45,11 +45,11 @@ def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
     fetched_and_loaded = ingest_assets(catalog, market_partitions(settings), database)
     derived = mart_assets(INGEST_MARKETS, database)
     reference = reference_assets(database)
-    facts = [core_key(market) for market in INGEST_MARKETS]
+    facts = [key for market in INGEST_MARKETS for key in core_keys(market)]
     jobs = [
         dg.define_asset_job(
             ingest_job_name(market),
-            selection=dg.AssetSelection.assets(raw_key(market), core_key(market)),
+            selection=dg.AssetSelection.assets(raw_key(market), *core_keys(market)),
             description=f"Fetch {market} for the sessions of the partition and load what came.",
         )
         for market in INGEST_MARKETS
@@ -60,7 +60,7 @@ def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
         description="Compute what is stale of the resolved facts and of the marts.",
     )
     return dg.Definitions(
-        assets=[*fetched_and_loaded, *derived, reference, *ops_specs(facts, database)],
+        assets=[*fetched_and_loaded, *derived, reference, *file_specs(database), *ops_specs(facts, database)],
         jobs=[*jobs, marts],
         resources={WORKSPACE: workspace_resource(settings, opened)},
         # Steps are short and the warehouse has one writer: starting a process for each would cost more than it gives.

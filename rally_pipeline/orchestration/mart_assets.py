@@ -15,7 +15,7 @@ from sqlalchemy.sql import visitors
 from rally_pipeline.marts import DERIVED, EVERYTHING, Derived, Refreshed, current_inputs, refresh
 from rally_pipeline.orchestration import evidence, plots
 from rally_pipeline.orchestration.declared import declared
-from rally_pipeline.orchestration.ingest_assets import WRITER_POOL, core_key
+from rally_pipeline.orchestration.ingest_assets import WRITER_POOL, core_keys
 from rally_pipeline.orchestration.partitions import weekdays
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
 from rally_pipeline.schema import metadata, table_info
@@ -39,14 +39,15 @@ def mart_assets(markets: Sequence[str], database: str) -> list[dg.AssetsDefiniti
 def _deps(tables: Iterable[str], markets: Sequence[str]) -> list[dg.AssetDep]:
     # A row looks back over all earlier days, and the days of markets and weekdays have different time zones.
     everything = dg.AllPartitionMapping()
+    sliced = {key for market in markets for key in core_keys(market)}
     deps = []
     for name in tables:
         if name == "core_price_daily":
-            keys = [core_key(market) for market in markets if market != "FX"]
+            keys = [key for key in sorted(sliced) if key.path[0] == name]
             # Currency pairs are instruments too, but their payloads go to core_fx_daily only.
             deps += [dg.AssetDep(key, partition_mapping=everything) for key in keys]
-        elif name == "core_fx_daily":
-            deps.append(dg.AssetDep(core_key("FX"), partition_mapping=everything))
+        elif dg.AssetKey([name]) in sliced:
+            deps.append(dg.AssetDep(dg.AssetKey([name]), partition_mapping=everything))
         else:
             deps.append(dg.AssetDep(dg.AssetKey([name])))
     return deps
@@ -59,7 +60,7 @@ def _mart_asset(derived: Derived, markets: Sequence[str], database: str) -> dg.A
     @dg.asset(
         key=dg.AssetKey([table.name]),
         deps=_deps(source_tables(derived), markets),
-        group_name="marts" if table_info(table).layer == "mart" else "core",
+        group_name={"mart": "marts"}.get(table_info(table).layer, table_info(table).layer),
         kinds={"sql", database},
         partitions_def=weekdays(),
         backfill_policy=dg.BackfillPolicy.single_run(),

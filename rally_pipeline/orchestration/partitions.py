@@ -26,8 +26,8 @@ import dagster as dg
 from rally_pipeline.catalog import Catalog, load_catalog
 from rally_pipeline.settings import Settings
 
-#: Markets that are ingested, each on its own sessions.
-INGEST_MARKETS = ("HK", "CN", "DE", "US", "JP", "GB", "FX")
+#: Markets that are ingested, each on its own sessions; southbound trading has sessions of its own.
+INGEST_MARKETS = ("HK", "CN", "DE", "US", "JP", "GB", "FX", "SOUTHBOUND")
 #: Time zones in which a market's days begin and end.
 TIMEZONES = {
     "HK": "Asia/Hong_Kong",
@@ -37,6 +37,7 @@ TIMEZONES = {
     "JP": "Asia/Tokyo",
     "GB": "Europe/London",
     "FX": "Europe/Berlin",
+    "SOUTHBOUND": "Asia/Hong_Kong",
 }
 WEEKEND = ("0 0 * * 6", "0 0 * * 0")
 #: First weekday of the tables that span markets: that of the calendars.

@@ -6,19 +6,17 @@ Belongs here: the choice of sources, subjects and days of a market. Does not bel
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from rally_pipeline.errors import UsageError
+from rally_pipeline.sources.registry import MARKET_SOURCES
 
 if TYPE_CHECKING:
     from rally_pipeline.archive import FetchRecord
     from rally_pipeline.catalog import Catalog
     from rally_pipeline.sources.base import FetchRequest
     from rally_pipeline.workspace import Workspace
-
-#: Sources that belong to a market as a whole and not to an instrument; they are trusted first.
-MARKET_SOURCES: Mapping[str, tuple[str, ...]] = {"FX": ("ecb",)}
 
 
 def market_symbols(catalog: Catalog, market: str) -> list[str]:
@@ -80,8 +78,10 @@ def archived(workspace: Workspace, market: str, start: dt.date, end: dt.date) ->
     found = []
     for record in workspace.archive.records():
         request = record.request
-        is_ours = request.dataset is Dataset.FX if market == "FX" else request.subject in symbols
-        if not is_ours:
+        is_price = request.dataset is Dataset.PRICE and request.subject in symbols
+        is_fx = market == "FX" and request.dataset is Dataset.FX
+        is_flow = market == "SOUTHBOUND" and request.parser in MARKET_SOURCES[market]
+        if not (is_price or is_fx or is_flow):
             continue
         if (request.start is None or request.start <= end) and (request.end is None or request.end >= start):
             found.append(record)

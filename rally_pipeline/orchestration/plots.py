@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import sqlalchemy as sa
 
-from rally_pipeline.schema import column_info, core, mart, table_info
+from rally_pipeline.schema import column_info, core, core_flows, mart, table_info
 
 Series = Mapping[str, Sequence[tuple[dt.date, float]]]
 
@@ -39,6 +39,35 @@ _VALUE: Mapping[str, str] = {
 }
 #: Tables whose series have different units and are drawn relative to their first value.
 _INDEXED = {core.core_price_resolved_daily.name, core.core_fx_usd_daily.name}
+
+
+def core_plot(
+    connection: sa.Connection, table: sa.Table, symbols: Sequence[str], end: dt.date
+) -> dg.MarkdownMetadataValue | None:
+    """The last year of a core table up to `end`; ``None`` for one that is not drawn."""
+    if table is core.core_price_daily:
+        return price_plot(connection, symbols, end)
+    if table is core.core_fx_daily:
+        return fx_plot(connection, end)
+    if table is core_flows.core_southbound_flow_daily:
+        return southbound_plot(connection, end)
+    return None
+
+
+def southbound_plot(connection: sa.Connection, end: dt.date) -> dg.MarkdownMetadataValue | None:
+    """Net buy per channel of the last year up to `end`; of each day the largest over the sources."""
+    table = core_flows.core_southbound_flow_daily
+    query = (
+        sa.select(table.c.channel, table.c.session_date, sa.func.max(table.c.net_buy_hkd_mn))
+        .where(
+            table.c.session_date.between(end - _SPAN, end),
+            table.c.known_to_at.is_(None),
+            table.c.net_buy_hkd_mn.is_not(None),
+        )
+        .group_by(table.c.channel, table.c.session_date)
+        .order_by(table.c.channel, table.c.session_date)
+    )
+    return _drawn(_series(connection, query), "net buy [HKD mn]", indexed=False)
 
 
 def price_plot(connection: sa.Connection, symbols: Sequence[str], end: dt.date) -> dg.MarkdownMetadataValue | None:

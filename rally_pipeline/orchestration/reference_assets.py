@@ -9,10 +9,11 @@ from typing import Any
 
 import dagster as dg
 
+from rally_pipeline.marts import DERIVED
 from rally_pipeline.orchestration import evidence
 from rally_pipeline.orchestration.declared import declared
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
-from rally_pipeline.schema import core, metadata, table_info
+from rally_pipeline.schema import core, core_flows, metadata, table_info
 
 
 def reference_assets(database: str) -> dg.AssetsDefinition:
@@ -39,8 +40,19 @@ def reference_assets(database: str) -> dg.AssetsDefinition:
     return reference_tables
 
 
+def file_specs(database: str) -> list[dg.AssetSpec]:
+    """Core tables that are only filled from files a person imports."""
+    return [
+        dg.AssetSpec(
+            key=dg.AssetKey([table.name]), group_name="core", kinds={"csv", database}, **declared(table.name)
+        )
+        for table in (core_flows.core_broker_flow,)
+    ]
+
+
 def ops_specs(facts: list[dg.AssetKey], database: str) -> list[dg.AssetSpec]:
     """The ops tables as external assets: they are written along with everything and never made by themselves."""
+    computed = {derived.table.name for derived in DERIVED}
     after_load = {"ops_load", "ops_finding", "ops_quarantine", "ops_stale"}
     return [
         dg.AssetSpec(
@@ -51,5 +63,5 @@ def ops_specs(facts: list[dg.AssetKey], database: str) -> list[dg.AssetSpec]:
             **declared(name),
         )
         for name, table in metadata.tables.items()
-        if table_info(table).layer == "ops"
+        if table_info(table).layer == "ops" and name not in computed
     ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import sqlalchemy as sa
 
 from rally_pipeline.errors import UsageError
 from rally_pipeline.orchestration.evidence import names
@@ -26,6 +27,7 @@ from rally_pipeline.orchestration.planning import (
     plan_market,
 )
 from rally_pipeline.orchestration.resources import Ledger, RunWorkspace, failure_text
+from rally_pipeline.schema import core_flows
 from rally_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class MarketReport:
         run_id: the Dagster run; empty if there was nothing to run.
         requests, records: requests made, and those that were answered.
         failures: one line per request that was not.
-        unserved: instruments for which nothing was loaded, whatever the source.
+        unserved: instruments (of southbound, sessions) for which nothing was loaded, whatever the source.
         loaded: payloads read.
         refused: one line per payload refused as a whole.
         rows_new, rows_changed, rows_same, rows_set_aside: rows.
@@ -138,7 +140,7 @@ class RunReport:
         for m in self.markets:
             state = "ok    " if m.ok else "FAILED"
             found.append(
-                f"{m.market:<3}{state} {m.sessions:>5} sessions  {m.records}/{m.requests} requests answered  "
+                f"{m.market:<11}{state} {m.sessions:>5} sessions  {m.records}/{m.requests} requests answered  "
                 f"rows: {m.rows_new} new, {m.rows_changed} changed, {m.rows_same} same, {m.rows_set_aside} set aside  "
                 f"({m.seconds:.1f} s)"
             )
@@ -260,8 +262,7 @@ def _run_market(
     config = {} if sources is None else {raw_key(market).to_python_identifier(): {"config": {"sources": asked}}}
     run_id, error = _execute(definitions, instance, ingest_job_name(market), (days[0], days[-1]), config)
     ledger = _take(opened.ledger)
-    served = {outcome.record.request.subject for outcome in ledger.outcomes if outcome.is_loaded}
-    unserved = tuple(dict.fromkeys(r.subject for r in ledger.requests if r.subject not in served))
+    unserved = _unserved(workspace, market, days, ledger)
     is_damaged = any(not outcome.is_loaded and outcome.rule != _NOTHING for outcome in ledger.outcomes)
     refused = tuple(
         f"{outcome.record.request.source} {outcome.record.request.subject}: {outcome.message}"
@@ -288,6 +289,20 @@ def _run_market(
         ok=not (error or is_damaged or unserved),
         seconds=time.monotonic() - began,
     )
+
+
+def _unserved(workspace: Workspace, market: str, days: Sequence[dt.date], ledger: Ledger) -> tuple[str, ...]:
+    """What nobody gave anything for: instruments, or sessions where a market's sources are asked day by day."""
+    if market != "SOUTHBOUND":
+        served = {outcome.record.request.subject for outcome in ledger.outcomes if outcome.is_loaded}
+        return tuple(dict.fromkeys(r.subject for r in ledger.requests if r.subject not in served))
+    table = core_flows.core_southbound_flow_daily
+    query = sa.select(table.c.session_date).where(
+        table.c.known_to_at.is_(None), table.c.session_date.between(days[0], days[-1])
+    )
+    with workspace.warehouse.read() as connection:
+        known = set(connection.scalars(query.distinct()))
+    return tuple(day.isoformat() for day in days if day not in known)
 
 
 def _execute(

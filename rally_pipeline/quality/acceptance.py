@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,8 @@ def accept(
     Raises:
         PayloadError: two rows are about the same thing.
     """
-    rule = (_price_rules if dataset is Dataset.PRICE else _fx_rules)(frame, catalog, calendars, known_at)
-    key = ["symbol", "session_date"] if dataset is Dataset.PRICE else ["base_currency", "quote_currency", "rate_date"]
+    rule = _RULES[dataset](frame, catalog, calendars, known_at)
+    key = _KEYS[dataset]
     kept = frame[rule.isna()]
     doubled = kept[kept.duplicated(key, keep=False)]
     if not doubled.empty:
@@ -101,3 +102,90 @@ def _fx_rules(frame: pd.DataFrame, catalog: Catalog, calendars: Calendars, known
     rule[(rate <= 0) | np.isinf(rate) | rate.isna()] = "rate_positive"
     rule[frame["rate_date"] > pd.Timestamp(known_at.date())] = "day_not_over"
     return rule
+
+
+def _southbound_rules(
+    frame: pd.DataFrame, catalog: Catalog, calendars: Calendars, known_at: dt.datetime
+) -> pd.Series[str]:
+    return _flow_rules("SOUTHBOUND", frame, calendars, known_at)
+
+
+def _northbound_rules(
+    frame: pd.DataFrame, catalog: Catalog, calendars: Calendars, known_at: dt.datetime
+) -> pd.Series[str]:
+    # Northbound has trading days of its own, and no mart reads it.
+    rule = _negative(frame)
+    rule[frame["session_date"] > pd.Timestamp(known_at.date())] = "day_not_over"
+    return rule
+
+
+def _market_turnover_rules(
+    frame: pd.DataFrame, catalog: Catalog, calendars: Calendars, known_at: dt.datetime
+) -> pd.Series[str]:
+    rule = _negative(frame)
+    for market, group in frame.groupby("market", sort=False):
+        rule.update(_flow_rules(str(market), group, calendars, known_at).dropna())
+    return rule
+
+
+def _broker_rules(
+    frame: pd.DataFrame, catalog: Catalog, calendars: Calendars, known_at: dt.datetime
+) -> pd.Series[str]:
+    rule = pd.Series(None, index=frame.index, dtype="str")
+    rule[np.isinf(frame["value"]) | frame["value"].isna()] = "value_finite"
+    rule[frame["period_start"] > pd.Timestamp(known_at.date())] = "period_not_begun"
+    return rule
+
+
+def _flow_rules(market: str, frame: pd.DataFrame, calendars: Calendars, known_at: dt.datetime) -> pd.Series[str]:
+    rule = _negative(frame)
+    instant = pd.Timestamp(known_at).tz_convert("UTC").tz_localize(None) - SETTLING
+    session_rule = _session_rule(market, frame["session_date"], calendars, instant)
+    rule[session_rule.notna()] = session_rule[session_rule.notna()]
+    return rule
+
+
+def _negative(frame: pd.DataFrame) -> pd.Series[str]:
+    """Rows with a negative or infinite amount or count; a net may be negative."""
+    rule = pd.Series(None, index=frame.index, dtype="str")
+    numbers = frame.select_dtypes("number")
+    signed = [name for name in numbers.columns if name.startswith("net_")]
+    rule[(numbers.drop(columns=signed) < 0).any(axis=1)] = "amount_not_negative"
+    rule[np.isinf(numbers.to_numpy(dtype="float64")).any(axis=1)] = "amount_finite"
+    return rule
+
+
+_Rules = Callable[[pd.DataFrame, Catalog, Calendars, dt.datetime], "pd.Series[str]"]
+
+_RULES: dict[Dataset, _Rules] = {
+    Dataset.PRICE: _price_rules,
+    Dataset.FX: _fx_rules,
+    Dataset.SOUTHBOUND_FLOW: _southbound_rules,
+    Dataset.NORTHBOUND_TURNOVER: _northbound_rules,
+    Dataset.TOP_STOCK: _southbound_rules,
+    Dataset.BROKER_FLOW: _broker_rules,
+    Dataset.MARKET_TURNOVER: _market_turnover_rules,
+}
+#: What identifies a row within one payload.
+_KEYS: dict[Dataset, list[str]] = {
+    Dataset.PRICE: ["symbol", "session_date"],
+    Dataset.FX: ["base_currency", "quote_currency", "rate_date"],
+    Dataset.SOUTHBOUND_FLOW: ["channel", "session_date"],
+    Dataset.NORTHBOUND_TURNOVER: ["channel", "session_date"],
+    Dataset.TOP_STOCK: ["channel", "session_date", "stock_code"],
+    Dataset.BROKER_FLOW: [
+        "broker",
+        "period_start",
+        "period_end",
+        "period_basis",
+        "flow_family",
+        "channel",
+        "market",
+        "style",
+        "dimension",
+        "dimension_value",
+        "metric",
+        "revision_of",
+    ],
+    Dataset.MARKET_TURNOVER: ["market", "session_date"],
+}

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rally_pipeline.schema.declare import InTable, Matches, NoRule, OneOf, Range, UtcDateTime, column, table
+from rally_pipeline.schema.declare import InTable, Matches, NoRule, OneOf, Range, Rule, UtcDateTime, column, table
 
 CHANNELS = ("total", "sse", "szse")
 
@@ -89,7 +89,7 @@ core_southbound_top_stock_daily = table(
     versioned=True,
 )
 
-_BROKER_TEXTS = {
+_BROKER_TEXTS: dict[str, tuple[str, Rule]] = {
     "period_basis": ("What kind of period it is.", OneOf(("mon_fri", "epfr_thu_wed", "mtd", "ytd"))),
     "flow_family": ("Which flow.", OneOf(("southbound", "northbound", "epfr", "etf", "broker_other"))),
     "channel": ("Channel.", OneOf(("total", "sse", "szse", "na"))),
@@ -125,8 +125,8 @@ core_broker_flow = table(
     column("page_ref", sa.Text(), "Page or table in the report.", NoRule("free text")),
     column("entered_by", sa.Text(), "Who typed it in.", NoRule("free text")),
     column("note", sa.Text(), "Remark.", NoRule("free text")),
-    description="Flow figures that brokers print, one a row; a correction closes the version before it.",
-    grain="broker × period × breakdown × metric × source × version",
+    description="Flow figures that brokers print, one a row; a correction stands beside what it corrects.",
+    grain="broker × period × breakdown × metric × correction × source × version",
     key=(
         "broker",
         "period_start",
@@ -139,6 +139,7 @@ core_broker_flow = table(
         "dimension",
         "dimension_value",
         "metric",
+        "revision_of",
         "source",
     ),
     date_column="period_end",
@@ -172,11 +173,16 @@ core_southbound_resolved_daily = table(
     _amount("buy_hkd_mn", "Bought in Hong Kong by mainland investors.", "HKD mn"),
     _amount("sell_hkd_mn", "Sold in Hong Kong by mainland investors.", "HKD mn"),
     _amount("net_buy_hkd_mn", "buy − sell; as printed where the source prints no buy and sell.", "HKD mn", signed=True),
-    _amount("turnover_hkd_mn", "Bought plus sold.", "HKD mn"),
+    _amount("turnover_hkd_mn", "Bought plus sold; as printed where the source prints no buy and sell.", "HKD mn"),
     column(
         "known_from_at", UtcDateTime(), "Since when the believed figures are known.", NoRule("as in core"), unit="UTC"
     ),
-    column("source_count", sa.Integer(), "How many sources have figures for this day.", Range(1)),
+    column(
+        "source_count",
+        sa.Integer(),
+        "How many sources have figures for this channel and day; of the total, for any channel.",
+        Range(1),
+    ),
     description=(
         "One figure per channel and southbound session. The total is Shanghai plus Shenzhen wherever both are known."
     ),

@@ -6,21 +6,19 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import random
-import sys
 from collections.abc import Iterator
 
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from rally_pipeline.marts import EVERYTHING, Scope, current_inputs, mark_all_stale, mark_stale, refresh
+from rally_pipeline.marts import DERIVED, EVERYTHING, Scope, current_inputs, mark_all_stale, mark_stale, refresh
 from rally_pipeline.marts.flows import DERIVED_FLOWS
 from rally_pipeline.schema import core_flows, metadata
 from rally_pipeline.schema.ops import ops_stale
 from rally_pipeline_tests import oracle, oracle_flows
 
 Row = oracle.Row
-_REFRESH = sys.modules["rally_pipeline.marts.refresh"]
 #: Tables of facts, and their date.
 _FACTS = {
     "core_southbound_flow_daily": "session_date",
@@ -31,13 +29,6 @@ _FACTS = {
     "core_fx_daily": "rate_date",
 }
 _SUBJECTS = {"core_price_daily": "symbol", "core_fx_daily": "quote_currency"}
-
-
-@pytest.fixture
-def with_flows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The derived tables with those about flows among them."""
-    others = [d for d in _REFRESH.DERIVED if d not in DERIVED_FLOWS]
-    monkeypatch.setattr(_REFRESH, "DERIVED", (*others, *DERIVED_FLOWS))
 
 
 @functools.cache
@@ -51,7 +42,7 @@ def _expected(seed: int) -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture
-def connection(with_flows: None, warehouse_url: str) -> Iterator[sa.Connection]:
+def connection(warehouse_url: str) -> Iterator[sa.Connection]:
     engine = sa.create_engine(warehouse_url)
     metadata.create_all(engine)
     with engine.begin() as connection:
@@ -71,8 +62,8 @@ def _assert_whole(connection: sa.Connection) -> None:
         oracle.assert_same(name, _stored(connection, derived.table), whole, relative=1e-12)
 
 
-def test_definitions_have_the_columns_of_their_tables(with_flows: None) -> None:
-    names = [derived.table.name for derived in _REFRESH.DERIVED]
+def test_definitions_have_the_columns_of_their_tables() -> None:
+    names = [derived.table.name for derived in DERIVED]
     for derived in DERIVED_FLOWS:
         assert not set(derived.inputs) & set(names[names.index(derived.table.name) :])
         assert set(derived.inputs) <= set(metadata.tables)
@@ -153,7 +144,12 @@ def test_growing_day_by_day_gives_the_whole(connection: sa.Connection) -> None:
     rest = oracle.World()
     rest.tables |= {k: v for k, v in world.tables.items() if k not in _FACTS}
     rest.write(connection)
-    steps = [dt.date(2019, 11, 1), dt.date(2020, 3, 5), dt.date(2021, 1, 4), *(dt.date(2021, 6, n) for n in range(1, 31))]
+    steps = [
+        dt.date(2019, 11, 1),
+        dt.date(2020, 3, 5),
+        dt.date(2021, 1, 4),
+        *(dt.date(2021, 6, n) for n in range(16, 31)),
+    ]
     for begin, end in zip(steps, [*steps[1:], dt.date(2021, 9, 1)], strict=True):
         part = oracle.World()
         changes: dict[str, dict[str, dt.date]] = {}
@@ -166,9 +162,7 @@ def test_growing_day_by_day_gives_the_whole(connection: sa.Connection) -> None:
         mark_stale(connection, changes)
         refresh(connection)
     for derived in DERIVED_FLOWS:
-        oracle.assert_same(
-            derived.table.name, _stored(connection, derived.table), _expected(2)[derived.table.name]
-        )
+        oracle.assert_same(derived.table.name, _stored(connection, derived.table), _expected(2)[derived.table.name])
 
 
 def test_later_figures_make_sessions_before_them_missing(connection: sa.Connection) -> None:
@@ -200,3 +194,45 @@ def test_flows_say_nothing_about_prices(connection: sa.Connection) -> None:
     assert starts["mart_southbound_daily"] == dt.date(2025, 2, 13)
     assert starts["mart_southbound_best_window_monthly"] == dt.date(2025, 2, 1)
     assert starts["mart_rally_scoreboard"] == dt.date.min
+
+
+#: Southbound buy and sell, HK$ mn: Shanghai, Shenzhen.
+_FEBRUARY_2025 = {
+    5: (23911.09, 25638.67, 14856.94, 18429.40),
+    6: (28716.99, 23587.08, 19879.74, 15948.85),
+    7: (37009.00, 34709.36, 23859.03, 25091.62),
+    10: (40513.29, 29998.44, 25528.20, 19575.22),
+    11: (30666.74, 32363.36, 17359.20, 24560.69),
+    12: (40103.30, 34183.85, 23666.26, 22074.13),
+    13: (50908.47, 48573.37, 28146.86, 31505.62),
+    14: (49206.90, 45163.45, 32507.07, 28837.56),
+    17: (65198.81, 57528.40, 40522.70, 37421.03),
+}
+
+
+def test_net_buy_since_the_reopening_of_2025(connection: sa.Connection) -> None:
+    days = [dt.date(2025, 1, 27), *(dt.date(2025, 2, n) for n in (*_FEBRUARY_2025, 18))]
+    world = oracle.World()
+    world.tables["core_session"] = oracle.session_rows("SOUTHBOUND", days)
+    for n, (*sse, a, b) in _FEBRUARY_2025.items():
+        for channel, (buy, sell) in (("sse", sse), ("szse", (a, b))):
+            row = oracle_flows.flow_row(channel, dt.date(2025, 2, n), "hkex", buy, sell)
+            world.tables["core_southbound_flow_daily"].append(row)
+    for n, dollar, hkd in ((14, 1.0478, 8.1554), (17, 1.0473, 8.1481)):
+        for quote, rate in (("USD", dollar), ("HKD", hkd)):
+            world.tables["core_fx_daily"].append(oracle.fx_row("EUR", quote, dt.date(2025, 2, n), "ecb", rate))
+    world.tables["core_event"].append(
+        {"event_id": "new_year", "name": "New Year", "event_date": dt.date(2025, 2, 5), "until_date": None}
+    )
+    world.write(connection)
+    mark_all_stale(connection)
+    refresh(connection)
+    since = metadata.tables["mart_southbound_since_event"]
+    rows = {row["session_date"].day: row for row in connection.execute(sa.select(since)).mappings()}
+    assert rows[14]["sessions_since_event"] == 8
+    assert rows[14]["net_buy_hkd_mn"] == pytest.approx(26598.41, abs=1e-6)
+    assert rows[14]["net_buy_usd_mn"] == pytest.approx(3417.34, abs=0.01)
+    # the published parts are 0.32 apart from the sums of the published days, in opposite directions
+    assert rows[14]["net_buy_sse_hkd_mn"] == pytest.approx(26817.88, abs=0.5)
+    assert rows[14]["net_buy_szse_hkd_mn"] == pytest.approx(-219.47, abs=0.5)
+    assert rows[17]["net_buy_hkd_mn"] == pytest.approx(37370.49, abs=1e-6)

@@ -20,7 +20,6 @@ from rally_pipeline.marts.flows import DERIVED_FLOWS
 from rally_pipeline.schema import mart_flows, metadata
 from rally_pipeline.sessions import Calendars
 from rally_pipeline_tests import oracle, oracle_flows
-from rally_pipeline_tests.integration.test_marts_flows import with_flows
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 HISTORY = DATA / "flows" / "stock_connect_history_2014_2024.csv"
@@ -28,8 +27,6 @@ _CHANNELS = {"2": "sse", "4": "szse", "6": "total"}
 _START, _END = dt.date(2014, 1, 1), dt.date(2025, 3, 31)
 
 pytestmark = pytest.mark.skipif(not HISTORY.is_file(), reason="no recorded flows at data/flows")
-
-__all__ = ["with_flows"]
 
 
 def flows() -> list[oracle.Row]:
@@ -90,9 +87,7 @@ def world() -> oracle.World:
                     day = dt.date.fromisoformat(row["Date"])
                     made.tables["core_fx_daily"].append(oracle.fx_row("EUR", quote, day, "ecb", float(row[quote])))
     reopenings = calendars.lunar_new_year_reopenings(2014, 2025)
-    events = [
-        (f"lunar_new_year_{year}", reopenings[year], reopenings.get(year + 1)) for year in sorted(reopenings)
-    ]
+    events = [(f"lunar_new_year_{year}", reopenings[year], reopenings.get(year + 1)) for year in sorted(reopenings)]
     events += [("stimulus_package", dt.date(2024, 9, 24), None), ("shenzhen_opened", dt.date(2016, 12, 5), None)]
     made.tables["core_event"] = [
         {"event_id": name, "name": name, "event_date": day, "until_date": until} for name, day, until in events
@@ -106,7 +101,7 @@ def _expected() -> dict[str, pd.DataFrame]:
     return oracle_flows.compute(world())
 
 
-def test_recorded_flows(with_flows: None, warehouse_url: str) -> None:
+def test_recorded_flows(warehouse_url: str) -> None:
     engine = sa.create_engine(warehouse_url)
     metadata.create_all(engine)
     with engine.begin() as connection:
@@ -164,7 +159,7 @@ def _published(got: dict[str, pd.DataFrame]) -> None:
     assert record["turnover_rank_all_time"] == 1
 
 
-def test_rank_of_every_window_of_8_sessions(with_flows: None) -> None:
+def test_rank_of_every_window_of_8_sessions() -> None:
     """The rank of every such window since 2014, each as of its last day: from an event on every session."""
     length = 8
     made = oracle.World()

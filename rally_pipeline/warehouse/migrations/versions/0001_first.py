@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Makes every kept table."""
+    """Makes the tables."""
     op.create_table(
         "core_fx_daily",
         sa.Column("base_currency", sa.String(length=3), nullable=False),

@@ -1,0 +1,23 @@
+"""Which sources there are for what, as data that costs nothing to import.
+
+Belongs here: names. Does not belong here: what a source does (its own module) or an instrument's own order of trust
+(the catalog).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: Sources asked for the prices of a market's instruments.
+PRICE_SOURCES = ("hang_seng", "eastmoney", "yahoo")
+#: Sources that belong to a market as a whole, most trusted first; they are asked besides those of its instruments.
+MARKET_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "FX": ("ecb",),
+    "SOUTHBOUND": ("hkex", "sse", "szse", "eastmoney_flow"),
+}
+#: Sources whose ``plan`` is told which days are sessions.
+SESSION_SOURCES = frozenset({"hang_seng", *MARKET_SOURCES["SOUTHBOUND"]})
+#: Second opinions with one request per day: asked no further back than the source they check keeps its files.
+SECOND_OPINIONS = frozenset({"sse", "szse"})
+#: How many calendar days HKEX keeps its daily files for.
+HKEX_KEPT_DAYS = 183
