@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from rally_pipeline import __version__
 from rally_pipeline.errors import RallyError
 
 if TYPE_CHECKING:
+    from rally_pipeline.quarantine import QuarantinedRow
     from rally_pipeline.settings import Settings
     from rally_pipeline.workspace import Workspace
 
@@ -219,6 +220,123 @@ def as_of(
             write_table(rows, columns, sys.stdout)
 
 
+@cli.group()
+def quarantine() -> None:
+    """Look at rows that were not believed, and decide about them."""
+
+
+_REASON = click.option("--reason", required=True, help="Why; it is kept beside the row.")
+
+
+def _selects(command: Any) -> Any:
+    """The arguments that choose rows: ids, or a rule or table, or all that are open."""
+    for add in (
+        click.option("--all", "every", is_flag=True, help="All open rows."),
+        click.option("--rule", help="Open rows that broke this rule."),
+        click.option("--table", help="Open rows meant for this table."),
+        click.argument("row_ids", metavar="[ROW]...", nargs=-1),
+    ):
+        command = add(command)
+    return command
+
+
+@quarantine.command(name="list")
+@click.option("--table", help="Only rows meant for this table.")
+@click.option("--rule", help="Only rows that broke this rule.")
+@click.option("--since", help="Only rows set aside since (ISO time or date).")
+@click.option(
+    "--state",
+    type=click.Choice(["open", "released", "discarded", "all"]),
+    default="open",
+    show_default=True,
+    help="What became of them.",
+)
+@_JSON
+def quarantine_list(table: str | None, rule: str | None, since: str | None, state: str, as_json: bool) -> None:
+    """List rows, latest first."""
+    from rally_pipeline.console import parse_instant, write_json
+    from rally_pipeline.quarantine import Selection, State, select
+    from rally_pipeline.quarantine_view import list_lines, row_json
+    from rally_pipeline.settings import load_settings
+
+    selection = Selection(
+        table=table,
+        rule=rule,
+        since=parse_instant(since, end_of_day=False) if since else None,
+        state=None if state == "all" else State(state),
+    )
+    rows = select(_open(load_settings()), selection)
+    if as_json:
+        write_json(map(row_json, rows), sys.stdout)
+    else:
+        _echo(list_lines(rows, state))
+
+
+@quarantine.command(name="show")
+@click.argument("row")
+@_JSON
+def quarantine_show(row: str, as_json: bool) -> None:
+    """Show a row, its payload, what was asked, and the part of the payload where it stands."""
+    _explain(row, as_json, "show_lines")
+
+
+@quarantine.command(name="explain")
+@click.argument("row")
+@_JSON
+def quarantine_explain(row: str, as_json: bool) -> None:
+    """Say which rule a row broke, with what values, and what is believed instead."""
+    _explain(row, as_json, "explain_lines")
+
+
+@quarantine.command(name="release")
+@_selects
+@_REASON
+@_JSON
+def quarantine_release(
+    row_ids: tuple[str, ...], table: str | None, rule: str | None, every: bool, reason: str, as_json: bool
+) -> None:
+    """Load rows although they broke their rule, and compute the marts again."""
+    _act("release", row_ids, table, rule, every, reason, as_json)
+
+
+@quarantine.command(name="replay")
+@_selects
+@click.option("--reason", default="", help="Why; it is kept beside the row.")
+@_JSON
+def quarantine_replay(
+    row_ids: tuple[str, ...], table: str | None, rule: str | None, every: bool, reason: str, as_json: bool
+) -> None:
+    """Parse the archived payloads again with today's code; load the rows that pass now."""
+    _act("replay", row_ids, table, rule, every, reason, as_json)
+
+
+@quarantine.command(name="discard")
+@_selects
+@_REASON
+@_JSON
+def quarantine_discard(
+    row_ids: tuple[str, ...], table: str | None, rule: str | None, every: bool, reason: str, as_json: bool
+) -> None:
+    """Mark rows as rightly kept out."""
+    _act("discard", row_ids, table, rule, every, reason, as_json)
+
+
+@cli.command(name="quality-report")
+@click.option("--run", "run_id", help="Run to report on (default: the latest ones that have no page yet).")
+@_JSON
+def quality_report(run_id: str | None, as_json: bool) -> None:
+    """Write the quality pages to HOME/published/quality: one per run, and a summary over time."""
+    from rally_pipeline.console import write_json
+    from rally_pipeline.publish.quality_report import write_reports
+    from rally_pipeline.settings import load_settings
+
+    paths = write_reports(_open(load_settings()), [run_id] if run_id else None, must_exist=True)
+    if as_json:
+        write_json([{"path": str(path)} for path in paths], sys.stdout)
+    else:
+        _echo(map(str, paths))
+
+
 @cli.command()
 @_JSON
 def doctor(as_json: bool) -> None:
@@ -294,6 +412,73 @@ def _import(files: tuple[Path, ...], read: Any, known_at: str | None, no_marts: 
         for line in report.lines():
             click.echo(line)
     sys.exit(0 if report.ok else 1)
+
+
+def _echo(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _explain(row: str, as_json: bool, view: str) -> None:
+    from rally_pipeline import quarantine_view
+    from rally_pipeline.console import write_json
+    from rally_pipeline.quarantine import explain
+    from rally_pipeline.settings import load_settings
+
+    explained = explain(_open(load_settings()), row)
+    if as_json:
+        write_json([quarantine_view.explained_json(explained)], sys.stdout)
+    else:
+        _echo(getattr(quarantine_view, view)(explained))
+
+
+def _act(
+    action: str,
+    row_ids: tuple[str, ...],
+    table: str | None,
+    rule: str | None,
+    every: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    from rally_pipeline import quarantine as life
+    from rally_pipeline.console import Progress, write_json
+    from rally_pipeline.quarantine_view import action_lines, outcome_json
+    from rally_pipeline.settings import load_settings
+
+    if bool(row_ids) + bool(table or rule) + every != 1:
+        raise click.UsageError("say which rows: ids, or --rule and --table, or --all")
+    # By id a row of any state may be named; a whole rule or table means what is still undecided.
+    selection = life.Selection(row_ids, table, rule, state=None if row_ids else life.State.OPEN)
+    workspace = _open(load_settings())
+    rows = life.select(workspace, selection)
+    progress = Progress()
+    try:
+        if action == "discard":
+            report = life.discard(workspace, rows, reason)
+        else:
+            report = (life.release if action == "release" else life.replay)(workspace, rows, reason, progress)
+        _rewrite_pages(workspace, rows)
+    finally:
+        progress.done()
+    if as_json:
+        write_json(map(outcome_json, report.rows), sys.stdout)
+    else:
+        _echo(action_lines(report))
+    sys.exit(0 if report.ok else 1)
+
+
+def _rewrite_pages(workspace: Workspace, rows: Sequence[QuarantinedRow]) -> None:
+    """Brings the quality pages that show these rows up to date, where there are any."""
+    from rally_pipeline.publish.quality_report import IMPORTS, write_reports
+
+    runs = {row.run_id or f"{IMPORTS}{row.first_seen_at:%Y-%m-%d}" for row in rows}
+    if rows and (workspace.settings.published_dir / "quality" / "index.html").exists():
+        try:
+            write_reports(workspace, sorted(runs))
+        except OSError as error:
+            # What was decided is written down; the pages are only a view of it.
+            click.echo(f"quality report not written: {error}", err=True)
 
 
 def _show_leaderboard(workspace: Workspace, day: dt.date) -> None:

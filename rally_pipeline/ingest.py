@@ -22,8 +22,11 @@ import sqlalchemy as sa
 from rally_pipeline.archive import FetchRecord
 from rally_pipeline.errors import FetchError, PayloadError
 from rally_pipeline.marts.refresh import downstream, mark_stale, refresh
-from rally_pipeline.quality.acceptance import Accepted, accept
-from rally_pipeline.schema import core, core_flows, ops, raw
+from rally_pipeline.quality.gate import Batch, Verdict, check, row_keys
+from rally_pipeline.quality.known import LOOK_BACK_DAYS, KnownFacts
+from rally_pipeline.quality.results import QualityResult
+from rally_pipeline.quality.rules import RENAMES
+from rally_pipeline.schema import core, core_flows, ops, raw, table_info
 from rally_pipeline.sources import price_files
 from rally_pipeline.sources.base import Dataset, FetchRequest, Finding, Payload, Severity
 from rally_pipeline.sources.http import Upstream
@@ -65,14 +68,25 @@ TARGETS = {
     Dataset.SOUTHBOUND_FLOW: Target(core_flows.core_southbound_flow_daily, "channel", _FLOWS),
     Dataset.NORTHBOUND_TURNOVER: Target(core_flows.core_northbound_turnover_daily, "channel", _FLOWS),
     Dataset.TOP_STOCK: Target(core_flows.core_southbound_top_stock_daily, "channel", _FLOWS),
-    Dataset.BROKER_FLOW: Target(core_flows.core_broker_flow, "broker", _FLOWS),
+    Dataset.BROKER_FLOW: Target(core_flows.core_broker_flow, "broker", _FLOWS, {"published_at": "published_text"}),
     Dataset.MARKET_TURNOVER: Target(core_flows.core_market_turnover_daily, "market", (Dataset.PRICE,)),
 }
 
 
 @dataclass(frozen=True)
 class LoadOutcome:
-    """What became of one payload."""
+    """What became of one payload.
+
+    Attributes:
+        record: which.
+        outcome: ``loaded``, or ``refused`` as a whole.
+        rule, message: what refused it.
+        rows_parsed, rows_set_aside: how many rows it gave, and how many of them went to quarantine.
+        merged: what changed in core.
+        findings: what the parser noticed.
+        results: every expectation on its rows; empty where the parser refused it.
+        set_aside: rules under which rows are out, by table and row key.
+    """
 
     record: FetchRecord
     outcome: str
@@ -82,6 +96,8 @@ class LoadOutcome:
     rows_set_aside: int = 0
     merged: MergeResult = field(default_factory=MergeResult)
     findings: tuple[Finding, ...] = ()
+    results: tuple[QualityResult, ...] = ()
+    set_aside: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     @property
     def is_loaded(self) -> bool:
@@ -255,6 +271,11 @@ def count_pending(connection: sa.Connection) -> int:
     return connection.scalar(sa.select(sa.func.count()).select_from(raw.raw_fetch).where(_not_loaded())) or 0
 
 
+def fetch_records(connection: sa.Connection, fetch_ids: Iterable[str]) -> list[FetchRecord]:
+    """Registered fetches by id, oldest known time first."""
+    return _records(connection, raw.raw_fetch.c.fetch_id.in_(list(fetch_ids)), None, None)
+
+
 def _not_loaded() -> sa.ColumnElement[bool]:
     return ~sa.exists(sa.select(sa.literal(1)).where(ops.ops_load.c.fetch_id == raw.raw_fetch.c.fetch_id))
 
@@ -297,41 +318,59 @@ def _record_of(row: Any) -> FetchRecord:
     )
 
 
-def load(workspace: Workspace, record: FetchRecord) -> LoadOutcome:
+def load(
+    workspace: Workspace, record: FetchRecord, *, released: frozenset[tuple[str, str]] = frozenset()
+) -> LoadOutcome:
     """Parses an archived payload and merges it, with what was noticed, in one transaction.
 
-    A payload that is refused leaves a row in ``ops_load`` saying why, and nothing in core. Loading the same again
-    changes nothing, unless it is read otherwise than before.
+    Every expectation's result is recorded. A payload that is refused leaves rows in ``ops_load`` and
+    ``ops_quality_result`` saying why, and nothing in core. Rows set aside go to ``ops_quarantine`` in the same
+    transaction as the others to core. Loading the same again changes nothing, unless it is read otherwise than before.
+
+    Args:
+        workspace: where.
+        record: what.
+        released: row keys, each with a rule, that a person released: those rows are loaded although they break that
+            rule. What was released before stays so.
 
     Raises:
         ArchiveDamagedError: the archived bytes are not those that were stored; nothing is parsed.
+        ExpectationFailedToRunError: an expectation could not be computed; nothing is written.
     """
+    results: tuple[QualityResult, ...] = ()
     try:
-        read = _read(workspace, record)
-        if Dataset.BROKER_FLOW in read.accepted:
-            _check_broker(workspace, read.accepted[Dataset.BROKER_FLOW].rows)
+        findings, frames = _read(workspace, record)
+        verdicts = _judge(workspace, record, frames, released)
+        results = tuple(result for verdict in verdicts.values() for result in verdict.results)
+        for verdict in verdicts.values():
+            if verdict.refusal:
+                raise verdict.refusal
         with workspace.warehouse.write() as connection:
             merged = {
-                dataset: _merge(workspace, connection, record, dataset, accepted.rows)
-                for dataset, accepted in read.accepted.items()
+                dataset: _merge(workspace, connection, record, dataset, verdict.rows)
+                for dataset, verdict in verdicts.items()
             }
             outcome = LoadOutcome(
                 record,
                 "loaded",
-                rows_parsed=read.row_count,
-                rows_set_aside=sum(len(accepted.set_aside) for accepted in read.accepted.values()),
+                rows_parsed=sum(len(frame) for frame in frames.values()),
+                rows_set_aside=sum(len(verdict.set_aside) for verdict in verdicts.values()),
                 merged=_added_up(merged.values()),
-                findings=read.findings,
+                findings=findings,
+                results=results,
+                set_aside=_by_key(verdicts),
             )
-            for dataset, accepted in read.accepted.items():
-                _write_quarantine(connection, record, dataset, accepted.set_aside)
+            for dataset, verdict in verdicts.items():
+                _write_quarantine(connection, record, dataset, verdict.set_aside)
+                if merged[dataset].changed:
+                    _write_restatements(connection, record, dataset, verdict.rows)
             _write_load(connection, outcome)
             for dataset, result in merged.items():
                 table = TARGETS[dataset].table.name
                 if result.first_changed and downstream(table):
                     mark_stale(connection, {table: result.first_changed})
     except PayloadError as error:
-        outcome = LoadOutcome(record, "refused", error.rule, str(error))
+        outcome = LoadOutcome(record, "refused", error.rule, str(error), results=results)
         with workspace.warehouse.write() as connection:
             # What was loaded once stays loaded: its rows are in core, and later merges count on them.
             if not _was_loaded(connection, record):
@@ -339,17 +378,8 @@ def load(workspace: Workspace, record: FetchRecord) -> LoadOutcome:
     return outcome
 
 
-@dataclass(frozen=True)
-class _Read:
-    """What an archived payload says: its findings, how many rows, and which of each dataset may enter."""
-
-    findings: tuple[Finding, ...]
-    row_count: int
-    accepted: dict[Dataset, Accepted]
-
-
-def _read(workspace: Workspace, record: FetchRecord) -> _Read:
-    """Parses an archived payload and splits its rows.
+def _read(workspace: Workspace, record: FetchRecord) -> tuple[tuple[Finding, ...], dict[Dataset, pd.DataFrame]]:
+    """Parses an archived payload to its findings and its frames.
 
     Raises:
         ArchiveDamagedError, PayloadError: it cannot be read, or may not be believed.
@@ -357,20 +387,143 @@ def _read(workspace: Workspace, record: FetchRecord) -> _Read:
     payload = workspace.archive.payload(record)
     request = record.request
     parsed = source_module(request.parser).parse(payload, workspace.catalog)
-    frames = {request.dataset: parsed.frame, **parsed.extra}
-    accepted = {
-        dataset: accept(dataset, frame, workspace.catalog, workspace.calendars, record.known_at)
-        for dataset, frame in frames.items()
+    return parsed.findings, {request.dataset: parsed.frame, **parsed.extra}
+
+
+def _judge(
+    workspace: Workspace,
+    record: FetchRecord,
+    frames: Mapping[Dataset, pd.DataFrame],
+    released: frozenset[tuple[str, str]],
+) -> dict[Dataset, Verdict]:
+    """What the gate says of each frame, given what the warehouse knows."""
+    with workspace.warehouse.read() as connection:
+        released |= _released(connection, record)
+        facts = {dataset: _known_facts(connection, record, dataset, frame) for dataset, frame in frames.items()}
+    verdicts = {}
+    for dataset, frame in frames.items():
+        batch = Batch(
+            dataset,
+            frame,
+            workspace.catalog,
+            workspace.calendars,
+            record.known_at,
+            facts[dataset],
+            record.request.start,
+            record.request.end,
+        )
+        failures = _check_broker(workspace, frame) if dataset is Dataset.BROKER_FLOW and len(frame) else {}
+        verdicts[dataset] = check(batch, released=released, failures=failures)
+    return verdicts
+
+
+def _released(connection: sa.Connection, record: FetchRecord) -> frozenset[tuple[str, str]]:
+    table = ops.ops_quarantine_action
+    query = sa.select(table.c.row_key, table.c.rule).where(
+        table.c.fetch_id == record.fetch_id, table.c.action == "release", table.c.outcome == "loaded"
+    )
+    return frozenset((row.row_key, row.rule) for row in connection.execute(query))
+
+
+def _by_key(verdicts: Mapping[Dataset, Verdict]) -> dict[tuple[str, str], frozenset[str]]:
+    return {
+        (TARGETS[dataset].table.name, row_key): frozenset({rule})
+        for dataset, verdict in verdicts.items()
+        for row_key, rule in zip(verdict.set_aside["row_key"], verdict.set_aside["rule"], strict=True)
     }
-    return _Read(parsed.findings, sum(len(frame) for frame in frames.values()), accepted)
 
 
-def _check_broker(workspace: Workspace, rows: pd.DataFrame) -> None:
+#: Of each dataset: what other sources' figures are compared by.
+_COMPARED = {Dataset.PRICE: "close", Dataset.FX: "rate"}
+#: Of a longer delivery only the latest days, so many rows of it, are compared with other sources: reading a million
+#: rows of theirs would take longer than loading its own.
+_COMPARED_ROWS = 100_000
+#: Datasets whose rows are judged by those before them.
+_CHAINED = (
+    Dataset.PRICE,
+    Dataset.FX,
+    Dataset.SOUTHBOUND_FLOW,
+    Dataset.NORTHBOUND_TURNOVER,
+    Dataset.MARKET_TURNOVER,
+)
+
+
+def _known_facts(connection: sa.Connection, record: FetchRecord, dataset: Dataset, frame: pd.DataFrame) -> KnownFacts:
+    """What is believed around a frame's days: as much as the frame spans, however long the history is."""
+    if frame.empty:
+        return KnownFacts()
+    target = TARGETS[dataset]
+    table, date_column = target.table, table_info(target.table).date_column
+    assert date_column is not None
+    date = table.c[date_column]
+    first, last = frame[date_column].min().date(), frame[date_column].max().date()
+    about = sa.and_(
+        table.c[target.subject_column].in_(frame[target.subject_column].unique().tolist()),
+        table.c.known_to_at.is_(None),
+    )
+    previous = others = pd.DataFrame()
+    if dataset in _CHAINED:
+        names = {name: RENAMES.get(dataset, {}).get(name, name) for name in frame.columns if name != "locator"}
+        query = sa.select(*(table.c[stored].label(name) for name, stored in names.items())).where(
+            about,
+            table.c.source == record.request.source,
+            date >= first - dt.timedelta(days=LOOK_BACK_DAYS),
+            date < first,
+        )
+        previous = _frame_of(connection, query, date_column)
+    if dataset in _COMPARED:
+        keys = [name for name in frame.columns if name in table.primary_key.columns and name != "locator"]
+        value = table.c[_COMPARED[dataset]]
+        if len(frame) > _COMPARED_ROWS:
+            first = frame[date_column].nlargest(_COMPARED_ROWS).iloc[-1].date()
+        query = sa.select(*(table.c[name] for name in keys), value.label("value")).where(
+            about, table.c.source != record.request.source, date.between(first, last), value.is_not(None)
+        )
+        others = _frame_of(connection, query, date_column)
+    return KnownFacts(previous, others, _row_counts(connection, record, dataset))
+
+
+def _frame_of(connection: sa.Connection, query: sa.Select[Any], date_column: str) -> pd.DataFrame:
+    result = connection.execute(query)
+    frame = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+    if len(frame):
+        frame[date_column] = pd.to_datetime(frame[date_column]).astype("datetime64[s]")
+    return frame
+
+
+def _row_counts(connection: sa.Connection, record: FetchRecord, dataset: Dataset) -> tuple[int, ...]:
+    """Rows of the last payloads that answered a request like this one, about as many days long."""
+    request, fetch, result = record.request, raw.raw_fetch, ops.ops_quality_result
+    if request.start is None or request.end is None:
+        return ()
+    query = (
+        sa.select(result.c.row_count, fetch.c.start_date, fetch.c.end_date)
+        .join(result, result.c.fetch_id == fetch.c.fetch_id)
+        .where(
+            fetch.c.source == request.source,
+            fetch.c.subject == request.subject,
+            fetch.c.parser == request.parser,
+            fetch.c.known_at < record.known_at,
+            result.c.table_name == TARGETS[dataset].table.name,
+            result.c.rule == "row_count_band",
+        )
+        .order_by(fetch.c.known_at.desc())
+        .limit(20)
+    )
+    days = (request.end - request.start).days
+    return tuple(
+        row.row_count
+        for row in connection.execute(query)
+        if row.start_date and row.end_date and abs((row.end_date - row.start_date).days - days) <= 0.1 * days
+    )
+
+
+def _check_broker(workspace: Workspace, rows: pd.DataFrame) -> dict[str, str]:
     """Compares a broker's weeks with the days in the warehouse.
 
-    Raises:
-        PayloadError: a figure is off by a power of ten (``suspected_unit_error``) or by more than 1 %
-            (``week_matches``); the message has both figures.
+    Returns:
+        For each rule that is not met (``suspected_unit_error``: off by a power of ten; ``week_matches``: by more than
+        1 %) a message with both figures of the first week of which that is so.
     """
     from rally_pipeline.sources.flow_files import check_against_weeks
 
@@ -391,14 +544,11 @@ def _check_broker(workspace: Workspace, rows: pd.DataFrame) -> None:
         **{name: (name, "sum") for name in columns}, session_count=("session_date", "count")
     )
     broken = [f for f in check_against_weeks(rows, weeks) if f.severity is Severity.QUARANTINE]
-    if broken:
-        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-        raise PayloadError(
-            rule=broken[0].rule,
-            message=broken[0].message + more,
-            fix="correct the figure or its unit, or leave the row out, and import again",
-            locator=broken[0].locator,
-        )
+    said: dict[str, str] = {}
+    for finding in broken:
+        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 and not said else ""
+        said.setdefault(finding.rule, f"{finding.locator}: {finding.message}{more}")
+    return said
 
 
 def _added_up(results: Iterable[MergeResult]) -> MergeResult:
@@ -485,7 +635,7 @@ def _deliveries_since(
         if dataset is Dataset.PRICE and not _may_be_about(workspace, other.request, subjects):
             continue
         try:
-            accepted = _read(workspace, other).accepted.get(dataset)
+            _, frames = _read(workspace, other)
         except PayloadError as error:
             raise PayloadError(
                 rule="history_readable",
@@ -493,9 +643,33 @@ def _deliveries_since(
                 f"{other.known_at:%Y-%m-%d %H:%M} UTC and loaded before, can no longer be read: {error}",
                 fix="restore the catalog entry it was read with, then import again",
             ) from error
-        if accepted is not None:
-            deliveries.append(Delivery(other.known_at, other.payload_id, _core_frame(dataset, accepted.rows)))
+        if dataset in frames and len(rows := _accepted(connection, other, dataset, frames[dataset])):
+            deliveries.append(Delivery(other.known_at, other.payload_id, _core_frame(dataset, rows)))
     return deliveries
+
+
+def _accepted(connection: sa.Connection, record: FetchRecord, dataset: Dataset, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that were accepted when the payload was loaded: what came later is no judge of them."""
+    result, held = ops.ops_quality_result, ops.ops_quarantine
+    table = TARGETS[dataset].table.name
+    query = sa.select(result.c.severity, result.c.is_success, result.c.observed_value).where(
+        result.c.fetch_id == record.fetch_id, result.c.table_name == table
+    )
+    said = connection.execute(query).all()
+    if said:
+        out = {
+            row_key
+            for severity, is_success, observed in said
+            if severity == Severity.QUARANTINE.value and not is_success
+            for row_key in json.loads(observed).get("set_aside", ())
+        }
+    else:  # loaded before results were kept
+        keys = sa.select(held.c.row_key).where(held.c.fetch_id == record.fetch_id, held.c.table_name == table)
+        out = set(connection.scalars(keys))
+    if not out:
+        return frame
+    is_out = np.isin(np.array(row_keys(dataset, frame, np.arange(len(frame))), object), list(out))
+    return frame[~is_out].reset_index(drop=True)
 
 
 def _may_be_about(workspace: Workspace, request: FetchRequest, subjects: Sequence[str]) -> bool:
@@ -526,7 +700,7 @@ def _is_flat_bar(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 def _write_load(connection: sa.Connection, outcome: LoadOutcome) -> None:
     fetch_id = outcome.record.fetch_id
-    for table in (ops.ops_finding, ops.ops_load):
+    for table in (ops.ops_finding, ops.ops_load, ops.ops_quality_result):
         connection.execute(sa.delete(table).where(table.c.fetch_id == fetch_id))
     merged = outcome.merged
     connection.execute(
@@ -560,6 +734,121 @@ def _write_load(connection: sa.Connection, outcome: LoadOutcome) -> None:
             ],
         )
 
+    if outcome.results:
+        now = dt.datetime.now(dt.UTC)
+        held: dict[tuple[str, str], list[str]] = {}
+        for (table_name, row_key), rules in outcome.set_aside.items():
+            for rule in rules:
+                held.setdefault((table_name, rule), []).append(row_key)
+        observed = [
+            # Which rows are out under a rule: what was accepted of a payload is told from it when it is read again.
+            {**result.observed, **({"set_aside": out} if out else {})}
+            for result in outcome.results
+            for out in [held.get((TARGETS[result.dataset].table.name, result.rule))]
+        ]
+        connection.execute(
+            sa.insert(ops.ops_quality_result),
+            [
+                {
+                    "fetch_id": fetch_id,
+                    "table_name": TARGETS[result.dataset].table.name,
+                    "rule": result.rule,
+                    "run_id": outcome.record.run_id,
+                    "severity": result.severity.value,
+                    "is_success": result.is_success,
+                    "observed_value": json.dumps(seen, ensure_ascii=False) if seen else "{}",
+                    "row_count": result.row_count,
+                    "unexpected_count": result.unexpected_count,
+                    "examples": json.dumps(result.examples, ensure_ascii=False) if result.examples else "[]",
+                    "checked_at": now,
+                }
+                for result, seen in zip(outcome.results, observed, strict=True)
+            ],
+        )
+
+
+#: Of each dataset: value columns of which a change is a restatement, with the tolerance: relative, or absolute.
+_RESTATED: Mapping[Dataset, Mapping[str, tuple[float, float]]] = {
+    Dataset.PRICE: {"close": (1e-4, 0), "adj_close": (1e-3, 0), "volume_shares": (0.01, 0)},
+    Dataset.FX: {"rate": (1e-5, 0)},
+    Dataset.SOUTHBOUND_FLOW: {f"{name}_hkd_mn": (0, 0.01 + 1e-9) for name in ("buy", "sell", "net_buy", "turnover")},
+    Dataset.NORTHBOUND_TURNOVER: {
+        f"{name}_cny_mn": (0, 0.01 + 1e-9) for name in ("buy", "sell", "net_buy", "turnover")
+    },
+    Dataset.MARKET_TURNOVER: {"turnover_hkd_mn": (0, 0.01 + 1e-9)},
+    Dataset.TOP_STOCK: {f"{name}_hkd": (1e-4, 1) for name in ("buy", "sell", "turnover")},
+    Dataset.BROKER_FLOW: {"value": (1e-4, 0)},
+}
+
+
+def _write_restatements(connection: sa.Connection, record: FetchRecord, dataset: Dataset, rows: pd.DataFrame) -> None:
+    """Writes which known values this payload's versions changed beyond tolerance, with both versions."""
+    target, tolerances = TARGETS[dataset], _RESTATED[dataset]
+    table, info = target.table, table_info(target.table)
+    assert info.date_column is not None
+    new, old, stated = table.alias("new"), table.alias("old"), ops.ops_restatement
+    date = new.c[info.date_column]
+    beyond = {
+        name: sa.or_(
+            new.c[name].is_(None),
+            sa.func.abs(new.c[name] - old.c[name]) > relative * sa.func.abs(old.c[name]) + absolute,
+        )
+        for name, (relative, absolute) in tolerances.items()
+    }
+    query = (
+        sa.select(
+            *(new.c[name] for name in info.natural_key),
+            *(value for name in tolerances for value in (old.c[name].label(f"{name}_old"), new.c[name])),
+            old.c.payload_id.label("old_payload_id"),
+        )
+        .join(
+            old,
+            sa.and_(*(old.c[k] == new.c[k] for k in info.natural_key), old.c.known_to_at == new.c.known_from_at),
+        )
+        .where(
+            new.c[target.subject_column].in_(rows[target.subject_column].unique().tolist()),
+            new.c.source == record.request.source,
+            date.between(rows[info.date_column].min().date(), rows[info.date_column].max().date()),
+            new.c.known_from_at == record.known_at,
+            new.c.payload_id == record.payload_id,
+            sa.or_(*(sa.and_(old.c[name].is_not(None), is_beyond) for name, is_beyond in beyond.items())),
+        )
+    )
+    of_this = sa.and_(stated.c.fetch_id == record.fetch_id, stated.c.table_name == table.name)
+    known = {
+        (row.row_key, row.column_name)
+        for row in connection.execute(sa.select(stated.c.row_key, stated.c.column_name).where(of_this))
+    }
+    keys = [name for name in rows.columns if name in info.natural_key]
+    found = []
+    for row in connection.execute(query).mappings():
+        row_key = " ".join(str(row[name]) for name in keys)
+        for name, (relative, absolute) in tolerances.items():
+            before, after = row[f"{name}_old"], row[name]
+            if before is None or (row_key, name) in known:
+                continue
+            if after is not None and abs(after - before) <= relative * abs(before) + absolute:
+                continue
+            found.append(
+                {
+                    "fetch_id": record.fetch_id,
+                    "table_name": table.name,
+                    "row_key": row_key,
+                    "column_name": name,
+                    "subject": str(row[target.subject_column]),
+                    "market_date": row[info.date_column],
+                    "source": record.request.source,
+                    "old_value": before,
+                    "new_value": after,
+                    "change_pct": (after / before - 1) * 100 if after is not None and before else None,
+                    "old_payload_id": row["old_payload_id"],
+                    "new_payload_id": record.payload_id,
+                    "known_at": record.known_at,
+                }
+            )
+    if found:
+        connection.execute(sa.insert(stated), found)
+
 
 def _write_quarantine(
     connection: sa.Connection, record: FetchRecord, dataset: Dataset, set_aside: pd.DataFrame
@@ -568,13 +857,12 @@ def _write_quarantine(
         return
     table = ops.ops_quarantine
     target = TARGETS[dataset]
-    keys = [name for name in set_aside.columns if name in target.table.primary_key.columns]
     known = set(
         connection.execute(sa.select(table.c.row_key, table.c.rule).where(table.c.fetch_id == record.fetch_id)).tuples()
     )
     rows = []
     for row in json.loads(set_aside.to_json(orient="records", date_format="iso", date_unit="s", double_precision=15)):
-        row_key = " ".join(str(row[k])[:10] if k.endswith("_date") else str(row[k]) for k in keys)
+        row_key = row.pop("row_key")
         if (row_key, row["rule"]) in known:
             continue
         known.add((row_key, row["rule"]))

@@ -5,6 +5,8 @@ Belongs here: settings and the paths that follow from them. Does not belong here
 
 from __future__ import annotations
 
+import getpass
+import os
 from enum import StrEnum
 from pathlib import Path
 
@@ -43,13 +45,16 @@ class Settings(BaseSettings):
     )
     http_max_mebibytes: float = Field(64.0, gt=0, description="Largest answer accepted, after decompression.")
     lock_timeout_seconds: float = Field(60.0, gt=0, description="How long a writer waits for another writer.")
+    user: str | None = Field(
+        None, description="Who is said to have released or discarded a row; default: the user of this process."
+    )
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("warehouse_url", "profile", "upstream_base", mode="before")
+    @field_validator("warehouse_url", "profile", "upstream_base", "user", mode="before")
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if value == "" else value
@@ -75,6 +80,22 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         """Where Dagster keeps runs, events and schedules unless ``DAGSTER_HOME`` says otherwise."""
         return self.home / "dagster"
+
+    @property
+    def published_dir(self) -> Path:
+        """Where reports and published tables are written."""
+        return self.home / "published"
+
+    @property
+    def acting_user(self) -> str:
+        """Who acts: the setting, or the user of this process as the system knows them."""
+        if self.user is not None:
+            return self.user
+        try:
+            return getpass.getuser()
+        except (OSError, KeyError):
+            # A container may run under a number that has no name.
+            return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
     @property
     def resolved_warehouse_url(self) -> str:

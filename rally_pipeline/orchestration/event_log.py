@@ -1,32 +1,54 @@
-"""Dagster's SQLite event log, with the events of many partitions written in one transaction.
+"""Dagster's SQLite event log, with the events of many partitions and of many checks written in one transaction.
 
-A run over a range of partitions records for each of them that it is planned and that it is made. Dagster's own storage
-opens two databases and commits three times for every event (about 10 ms); here a batch costs one commit to each.
-Everything else, and the files themselves, are Dagster's: its own class reads what this one wrote.
+A run over a range of partitions records for each of them that it is planned and that it is made; a step with asset
+checks records for each of them an output and a result. Dagster's own storage opens up to two databases and commits up
+to three times for every event (about 10 ms); here a batch costs one commit to each. Everything else, and the files
+themselves, are Dagster's: its own class reads what this one wrote.
 
-Belongs here: that one method. Dagster calls it while ``DAGSTER_EVENT_BATCH_SIZE`` is set (see `instance.py`).
+Partitions come as batches already, while ``DAGSTER_EVENT_BATCH_SIZE`` is set (see `instance.py`). Results of checks
+come one by one; they are held back until something else happens in the run, which a step's end always is. A process
+that is killed in between loses them, and the step is then run again.
+
+Belongs here: the writing of these events. Does not belong here: what they say.
 """
 
 from __future__ import annotations
 
 import os
+import threading
+from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dagster import DagsterEventType, EventLogEntry
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+import sqlalchemy as sa
+from dagster import AssetCheckEvaluation, DagsterEventType, EventLogEntry
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, serialize_value
 
 from rally_pipeline.settings import load_settings
 
 #: The events that come once per partition.
-_BATCHED = (DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+_OF_PARTITIONS = (DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+#: Those that come once per check, and stand in the index too.
+_OF_CHECKS = (DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+_INDEXED = (*_OF_PARTITIONS, *_OF_CHECKS)
+#: Those that are held back: a check's result, and the output that Dagster records before it.
+_HELD = (DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_OUTPUT)
+_MOST_HELD = 500
 
 
 class BatchSqliteEventLogStorage(SqliteEventLogStorage):
     """Needs no configuration: the files lie where Dagster puts its own, in ``DAGSTER_HOME`` or in the home's."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(base_dir, inst_data)
+        self._held: dict[str, list[EventLogEntry]] = defaultdict(list)
+        self._held_lock = threading.RLock()
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -42,27 +64,116 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
         base = Path(home).expanduser() if home else load_settings().dagster_home
         return cls(str(base / "history" / "runs"), inst_data)
 
+    def store_event(self, event: EventLogEntry) -> None:
+        """Stores an event, after those that were held back; outputs and results of checks are held back."""
+        with self._held_lock:
+            if _is_one_of(event, _HELD):
+                self._held[event.run_id].append(event)
+                if len(self._held[event.run_id]) < _MOST_HELD:
+                    return
+                self._store_held(event.run_id)
+                return
+            self._store_held(event.run_id)
+        if _is_one_of(event, _OF_CHECKS):
+            self._store_together([event])
+        else:
+            super().store_event(event)
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Stores the events as `store_event` would one by one, in one transaction per database."""
         runs = {event.run_id for event in events}
-        if len(runs) != 1 or len(events) < 2 or not all(_is_of_partition(event) for event in events):
-            super().store_event_batch(events)
+        if len(runs) != 1 or len(events) < 2 or not all(_is_one_of(event, _INDEXED) for event in events):
+            for event in events:
+                self.store_event(event)
             return
+        with self._held_lock:
+            self._store_held(next(iter(runs)))
+        self._store_together(events)
+
+    def dispose(self) -> None:
+        """Stores what is held back."""
+        with self._held_lock:
+            for run_id in list(self._held):
+                self._store_held(run_id)
+        super().dispose()
+
+    def _store_held(self, run_id: str) -> None:
+        if held := self._held.pop(run_id, None):
+            self._store_together(held)
+
+    def _store_together(self, events: Sequence[EventLogEntry]) -> None:
         rows = [self._event_to_row(event) for event in events]
-        with self.run_connection(runs.pop()) as connection:
+        with self.run_connection(events[0].run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
+        indexed = [(event, row) for event, row in zip(events, rows, strict=True) if _is_one_of(event, _INDEXED)]
+        if not indexed:
+            return
         with self.index_transaction() as connection:
-            result: Any = connection.execute(SqlEventLogStorageTable.insert().values(**rows[0]))
+            result: Any = connection.execute(SqlEventLogStorageTable.insert().values(**indexed[0][1]))
             first = result.inserted_primary_key[0]
-            connection.execute(SqlEventLogStorageTable.insert(), rows[1:])
+            if len(indexed) > 1:
+                connection.execute(SqlEventLogStorageTable.insert(), [row for _, row in indexed[1:]])
             # The first insert has taken the write lock, so nobody else's rows stand in between.
-            ids = range(first, first + len(rows))
-            self._store_asset_event_tags(connection, events, ids)
-            # Of each asset only the last one stays in the table of assets.
-            last = {event.get_dagster_event().asset_key: (event, i) for event, i in zip(events, ids, strict=True)}
-            for event, event_id in last.values():
-                self._store_asset_event(connection, event, event_id)
+            numbered = [(event, first + number) for number, (event, _) in enumerate(indexed)]
+            made = [(event, i) for event, i in numbered if _is_one_of(event, _OF_PARTITIONS)]
+            if made:
+                self._store_asset_event_tags(connection, [event for event, _ in made], [i for _, i in made])
+                # Of each asset only the last one stays in the table of assets.
+                last = {event.get_dagster_event().asset_key: (event, i) for event, i in made}
+                for event, event_id in last.values():
+                    self._store_asset_event(connection, event, event_id)
+            _store_checks(connection, [(event, i) for event, i in numbered if _is_one_of(event, _OF_CHECKS)])
 
 
-def _is_of_partition(event: EventLogEntry) -> bool:
-    return event.is_dagster_event and event.dagster_event_type in _BATCHED
+def _is_one_of(event: EventLogEntry, types: Sequence[DagsterEventType]) -> bool:
+    return event.is_dagster_event and event.dagster_event_type in types
+
+
+def _store_checks(connection: sa.Connection, numbered: Sequence[tuple[EventLogEntry, int]]) -> None:
+    """The rows of the table of checks, as `store_asset_check_event` writes them one by one."""
+    table = AssetCheckExecutionsTable
+    planned: list[dict[str, Any]] = []
+    for event, event_id in numbered:
+        said = event.get_dagster_event().event_specific_data
+        common = {
+            "evaluation_event": serialize_value(event),
+            "evaluation_event_timestamp": datetime.fromtimestamp(event.timestamp, UTC).replace(tzinfo=None),
+            "evaluation_event_storage_id": event_id,
+        }
+        if isinstance(said, AssetCheckEvaluationPlanned):
+            # Dagster 1.13.27 gives the run's days to every check, even to one without partitions such as all of ours
+            # (`checks.py`), and would plan it once for each; its one result would leave them planned for good, and the
+            # UI would show them as skipped.
+            planned.append(
+                {
+                    "asset_key": said.asset_key.to_string(),
+                    "check_name": said.check_name,
+                    "partition": None,
+                    "run_id": event.run_id,
+                    "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+                    **common,
+                }
+            )
+            continue
+        assert isinstance(said, AssetCheckEvaluation)
+        status = AssetCheckExecutionRecordStatus.SUCCEEDED if said.passed else AssetCheckExecutionRecordStatus.FAILED
+        target = said.target_materialization_data
+        values = {
+            **common,
+            "execution_status": status.value,
+            "materialization_event_storage_id": target.storage_id if target else None,
+            "partition": said.partition,
+        }
+        identity = {"asset_key": said.asset_key.to_string(), "check_name": said.check_name, "run_id": event.run_id}
+        changed = connection.execute(
+            table.update()
+            .where(
+                *(table.c[name] == value for name, value in identity.items()),
+                table.c.partition.is_(None) if said.partition is None else table.c.partition == said.partition,
+            )
+            .values(values)
+        )
+        if not changed.rowcount:
+            connection.execute(table.insert().values({**identity, **values}))
+    if planned:
+        connection.execute(table.insert(), planned)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from rally_pipeline.catalog import Catalog
 from rally_pipeline.orchestration import evidence, plots
+from rally_pipeline.orchestration.checks import check_events, check_specs
 from rally_pipeline.orchestration.declared import declared
 from rally_pipeline.orchestration.planning import (
     archived,
@@ -21,7 +22,9 @@ from rally_pipeline.orchestration.planning import (
     plan_market,
 )
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
+from rally_pipeline.quality.rules import TABLES
 from rally_pipeline.schema import core, core_flows
+from rally_pipeline.sources.base import Dataset
 from rally_pipeline.sources.registry import MARKET_SOURCES
 
 #: One step at a time in it: the warehouse has one writer.
@@ -40,6 +43,9 @@ _BESIDE = {
     "HK": (core_flows.core_market_turnover_daily,),
     "SOUTHBOUND": (core_flows.core_northbound_turnover_daily, core_flows.core_southbound_top_stock_daily),
 }
+
+#: What the rows of a core table are to the gate.
+DATASETS = {table: dataset for dataset, table in TABLES.items()}
 
 
 class IngestConfig(dg.Config):
@@ -128,11 +134,16 @@ def _core_asset(market: str, sessions: dg.PartitionsDefinition, database: str) -
     @dg.multi_asset(
         name=f"load_{market.lower()}",
         specs=specs,
+        check_specs=[
+            check
+            for key, table in zip(core_keys(market), tables, strict=True)
+            for check in check_specs(key, DATASETS[table])
+        ],
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WRITER_POOL,
         required_resource_keys={WORKSPACE},
     )
-    def core_assets(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+    def core_assets(context: dg.AssetExecutionContext) -> Iterator[Any]:
         yield from _load(context, market, list(zip(core_keys(market), tables, strict=True)))
 
     return core_assets
@@ -212,10 +223,9 @@ def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str
 
 def _load(
     context: dg.AssetExecutionContext, market: str, made: Sequence[tuple[dg.AssetKey, sa.Table]]
-) -> Iterator[dg.MaterializeResult[Any]]:
+) -> Iterator[Any]:
     from rally_pipeline.errors import ArchiveDamagedError
     from rally_pipeline.ingest import load, pending
-    from rally_pipeline.sources.base import Dataset
 
     run: RunWorkspace = context.resources.workspace
     workspace = run.workspace
@@ -244,8 +254,14 @@ def _load(
             context.log.warning(f"{record.request.source} {record.request.subject} refused: {outcome.message}")
         run.progress(f"{market}: loaded {number} of {len(records)} ({record.request.source} {record.request.subject})")
     run.ledger.outcomes.extend(outcomes)
+    about = {"sessions": f"{start} … {end}" if start != end else f"{start}", "is_replay": is_replay}
+    checks = {key: list(check_events(key, DATASETS[table], outcomes, about)) for key, table in made}
     counts = evidence.load_counts(outcomes)
     details = evidence.load_evidence(outcomes)
+    if damaged or (outcomes and not counts["payloads_loaded"]):
+        # The step fails and nothing is made, but what was checked is told.
+        for events in checks.values():
+            yield from events
     if damaged:
         raise dg.Failure(f"{market}: {evidence.names(damaged, 1)}", metadata=details, allow_retries=False)
     if outcomes and not counts["payloads_loaded"]:
@@ -263,3 +279,4 @@ def _load(
             yield evidence.materialized(
                 context, {**shown, **found, **counts, "is_replay": is_replay, **details}, asset_key=key
             )
+            yield from checks[key]

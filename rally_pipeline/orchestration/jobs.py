@@ -11,6 +11,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from rally_pipeline.catalog import load_catalog
+from rally_pipeline.orchestration.file_checks import file_checks
 from rally_pipeline.orchestration.ingest_assets import core_keys, ingest_assets, raw_key
 from rally_pipeline.orchestration.mart_assets import mart_assets
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS, market_partitions
@@ -45,6 +46,7 @@ def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
     fetched_and_loaded = ingest_assets(catalog, market_partitions(settings), database)
     derived = mart_assets(INGEST_MARKETS, database)
     reference = reference_assets(database)
+    of_files = file_checks()
     facts = [key for market in INGEST_MARKETS for key in core_keys(market)]
     jobs = [
         dg.define_asset_job(
@@ -56,11 +58,12 @@ def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
     ]
     marts = dg.define_asset_job(
         MARTS_JOB,
-        selection=dg.AssetSelection.assets(*derived, reference),
+        selection=dg.AssetSelection.assets(*derived, reference) | dg.AssetSelection.checks(*of_files),
         description="Compute what is stale of the resolved facts and of the marts.",
     )
     return dg.Definitions(
         assets=[*fetched_and_loaded, *derived, reference, *file_specs(database), *ops_specs(facts, database)],
+        asset_checks=of_files,
         jobs=[*jobs, marts],
         resources={WORKSPACE: workspace_resource(settings, opened)},
         # Steps are short and the warehouse has one writer: starting a process for each would cost more than it gives.

@@ -43,9 +43,7 @@ def reference_assets(database: str) -> dg.AssetsDefinition:
 def file_specs(database: str) -> list[dg.AssetSpec]:
     """Core tables that are only filled from files a person imports."""
     return [
-        dg.AssetSpec(
-            key=dg.AssetKey([table.name]), group_name="core", kinds={"csv", database}, **declared(table.name)
-        )
+        dg.AssetSpec(key=dg.AssetKey([table.name]), group_name="core", kinds={"csv", database}, **declared(table.name))
         for table in (core_flows.core_broker_flow,)
     ]
 
@@ -53,7 +51,14 @@ def file_specs(database: str) -> list[dg.AssetSpec]:
 def ops_specs(facts: list[dg.AssetKey], database: str) -> list[dg.AssetSpec]:
     """The ops tables as external assets: they are written along with everything and never made by themselves."""
     computed = {derived.table.name for derived in DERIVED}
-    after_load = {"ops_load", "ops_finding", "ops_quarantine", "ops_stale"}
+    after_load = {
+        "ops_load",
+        "ops_finding",
+        "ops_quality_result",
+        "ops_quarantine",
+        "ops_restatement",
+        "ops_stale",
+    }
     return [
         dg.AssetSpec(
             key=dg.AssetKey([name]),

@@ -67,11 +67,24 @@ def workspace_resource(settings: Settings, opened: RunWorkspace | None = None) -
             if run is not None and context.instance is not None:
                 record_end(workspace, run.run_id, _failures(context.instance, run.run_id))
             if opened is None:
+                if run is not None:
+                    _write_quality(workspace, run.run_id, context)
                 workspace.warehouse.engine.dispose()
 
     return dg.ResourceDefinition(
         open_for_run, description="Settings, catalog, calendars, archive and warehouse, opened once per run."
     )
+
+
+def _write_quality(workspace: Workspace, run_id: str, context: dg.InitResourceContext) -> None:
+    """The quality page of a run started in the UI; the runner writes those of its own runs (`runner.py`)."""
+    from rally_pipeline.publish.quality_report import write_reports
+
+    try:
+        write_reports(workspace, [run_id])
+    except OSError as error:
+        if context.log:
+            context.log.warning(f"the quality report was not written: {error}")
 
 
 def record_start(workspace: Workspace, run: dg.DagsterRun) -> None:

@@ -92,6 +92,8 @@ class RunReport:
         marts: tables computed again, with rows and seconds.
         marts_run_id: the Dagster run of the marts.
         marts_error: why it failed; empty if it did not.
+        quality_page: the summary of quality over time; empty if it could not be written, which `quality_error` says.
+        quality_error: why not.
         seconds: how long everything took.
     """
 
@@ -102,6 +104,8 @@ class RunReport:
     marts: tuple[Refreshed, ...]
     marts_run_id: str
     marts_error: str
+    quality_page: str
+    quality_error: str
     seconds: float
 
     @property
@@ -161,6 +165,10 @@ class RunReport:
             rows = sum(part.rows for part in self.marts)
             computed = f"{len(self.marts)} tables computed again, {rows} rows" if self.marts else "nothing was stale"
             found.append(f"marts ok: {computed}")
+        if self.quality_error:
+            found.append(f"quality report not written: {self.quality_error}")
+        else:
+            found.append(f"quality report: {self.quality_page}")
         found.append(f"{self.start} … {self.end} in {self.seconds:.1f} s, {'ok' if self.ok else 'with failures'}")
         return found
 
@@ -218,6 +226,8 @@ def run_pipeline(
         ledger = _take(opened.ledger)
         run_id, error = _execute(definitions, instance, MARTS_JOB, _weekdays(start, min(end, workspace.today())), {})
         ledger = _take(opened.ledger)
+    progress("writing the quality report")
+    page, unwritten = _write_quality(workspace, [*(report.run_id for report in reports if report.run_id), run_id])
     workspace.warehouse.engine.dispose()
     return RunReport(
         start=start,
@@ -227,8 +237,20 @@ def run_pipeline(
         marts=tuple(ledger.refreshed),
         marts_run_id=run_id,
         marts_error=error,
+        quality_page=page,
+        quality_error=unwritten,
         seconds=time.monotonic() - began,
     )
+
+
+def _write_quality(workspace: Workspace, run_ids: Sequence[str]) -> tuple[str, str]:
+    """The summary's path, or why there is none: a full disk does not undo what was loaded."""
+    from rally_pipeline.publish.quality_report import write_reports
+
+    try:
+        return str(write_reports(workspace, run_ids)[-1]), ""
+    except OSError as error:
+        return "", str(error)
 
 
 def _check_sources(workspace: Workspace, sources: Sequence[str] | None) -> None:
@@ -294,7 +316,8 @@ def _run_market(
 def _unserved(workspace: Workspace, market: str, days: Sequence[dt.date], ledger: Ledger) -> tuple[str, ...]:
     """What nobody gave anything for: instruments, or sessions where a market's sources are asked day by day."""
     if market != "SOUTHBOUND":
-        served = {outcome.record.request.subject for outcome in ledger.outcomes if outcome.is_loaded}
+        refused = {outcome.record.fetch_id for outcome in ledger.outcomes if not outcome.is_loaded}
+        served = {record.request.subject for record in ledger.records if record.fetch_id not in refused}
         return tuple(dict.fromkeys(r.subject for r in ledger.requests if r.subject not in served))
     table = core_flows.core_southbound_flow_daily
     query = sa.select(table.c.session_date).where(

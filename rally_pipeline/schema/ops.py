@@ -83,10 +83,70 @@ ops_quarantine = table(
 
 ops_stale = table(
     "ops_stale",
-    column("table_name", sa.String(60), "Derived table that is behind.", Matches(r"(core|mart)_[a-z0-9_]+")),
+    column("table_name", sa.String(60), "Derived table that is behind.", Matches(r"(core|mart|ops)_[a-z0-9_]+")),
     column("subject", sa.String(32), "Symbol or currency; '*' = all.", Matches(r".+")),
     column("from_date", sa.Date(), "First market date to compute again.", NoRule("follows from what changed")),
     description="What derived tables still have to compute, written with the change itself, so a crash loses nothing.",
     grain="derived table × subject",
     key=("table_name", "subject"),
+)
+
+ops_quality_result = table(
+    "ops_quality_result",
+    column("fetch_id", sa.String(64), "Fetch whose rows were checked.", _FETCH),
+    column("table_name", sa.String(60), "Table they were meant for.", Matches(r"core_[a-z0-9_]+")),
+    column("rule", sa.String(60), "Name of the expectation.", Matches(r"[a-z0-9_]+")),
+    column("run_id", sa.String(64), "Run that checked; NULL = an import.", NoRule("free text"), nullable=True),
+    column("severity", sa.String(12), "What follows where it is not met.", OneOf(SEVERITIES)),
+    column("is_success", sa.Boolean(), "Whether it was met.", NoRule("either")),
+    column("observed_value", sa.Text(), "What was seen, as JSON.", NoRule("free text")),
+    column("row_count", sa.BigInteger(), "Rows that were checked.", Range(0)),
+    column("unexpected_count", sa.BigInteger(), "Rows that did not meet it.", Range(0)),
+    column("examples", sa.Text(), "The first rows that did not, as JSON.", NoRule("free text")),
+    column("checked_at", UtcDateTime(), "When.", _CLOCK, unit="UTC"),
+    description="Every expectation of every payload, met or not, with what was observed. Append-only per fetch.",
+    grain="fetch × table × expectation",
+    key=("fetch_id", "table_name", "rule"),
+)
+
+sa.Index(None, ops_quality_result.c.checked_at)
+
+ops_restatement = table(
+    "ops_restatement",
+    column("fetch_id", sa.String(64), "Fetch that brought the new value.", _FETCH),
+    column("table_name", sa.String(60), "Table.", Matches(r"core_[a-z0-9_]+")),
+    column("row_key", sa.Text(), "Natural key of the fact, as text.", NoRule("free text")),
+    column("column_name", sa.String(60), "Column that changed.", Matches(r"[a-z0-9_]+")),
+    column("subject", sa.String(40), "Symbol, channel or currency.", Matches(r".+")),
+    column("market_date", sa.Date(), "Market date of the fact.", NoRule("as in core")),
+    column("source", sa.String(40), "Who restated it.", Matches(r".+")),
+    column("old_value", sa.Double(), "Value believed before; NULL = none.", NoRule("as in core"), nullable=True),
+    column("new_value", sa.Double(), "Value believed since; NULL = none.", NoRule("as in core"), nullable=True),
+    column("change_pct", sa.Double(), "new / old − 1.", NoRule("computed"), unit="%", nullable=True),
+    column("old_payload_id", sa.String(64), "Payload of the old value.", Matches(r"[0-9a-f]{64}")),
+    column("new_payload_id", sa.String(64), "Payload of the new value.", Matches(r"[0-9a-f]{64}")),
+    column("known_at", UtcDateTime(), "Since when the new value is known.", _CLOCK, unit="UTC"),
+    description="Changes beyond tolerance to values already known, with both versions. Append-only.",
+    grain="fetch × fact × column",
+    key=("fetch_id", "table_name", "row_key", "column_name"),
+    date_column="market_date",
+)
+
+ACTIONS = ("release", "replay", "discard")
+
+ops_quarantine_action = table(
+    "ops_quarantine_action",
+    column("action_id", sa.String(64), "SHA-256 over what was done, by whom and when.", Matches(r"[0-9a-f]{64}")),
+    column("fetch_id", sa.String(64), "Fetch of the row.", _FETCH),
+    column("table_name", sa.String(60), "Table of the row.", Matches(r"core_[a-z0-9_]+")),
+    column("row_key", sa.Text(), "Natural key of the row.", NoRule("free text")),
+    column("rule", sa.String(60), "Rule it broke.", Matches(r"[a-z0-9_]+")),
+    column("action", sa.String(12), "What was done.", OneOf(ACTIONS)),
+    column("reason", sa.Text(), "Why.", Matches(r".+")),
+    column("acted_by", sa.Text(), "Who.", Matches(r".+")),
+    column("acted_at", UtcDateTime(), "When.", _CLOCK, unit="UTC"),
+    column("outcome", sa.Text(), "What came of it.", NoRule("free text")),
+    description="What people did with rows in quarantine. Append-only.",
+    grain="action",
+    key=("action_id",),
 )

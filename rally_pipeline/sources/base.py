@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Dataset(StrEnum):
@@ -247,6 +248,9 @@ def typed_frame(dataset: Dataset, data: dict[str, Any]) -> pd.DataFrame:
     Raises:
         ValueError: a column is not one of the dataset's, or a value does not fit its type.
     """
+    # Here and not above: definitions need the names of datasets, and not the half second of pandas.
+    import pandas as pd
+
     columns = COLUMNS[dataset]
     unknown = set(data) - set(columns)
     if unknown:

@@ -127,3 +127,13 @@ def test_every_partition_of_the_range_is_shown(address, page):
     page.goto(f"{address}/assets/raw_fetch/price_de?view=partitions")
     page.get_by_text("Materialized (5)").wait_for()
     page.get_by_text("Failed (0)").wait_for()
+
+
+def test_every_expectation_is_a_check_with_its_result(address, page):
+    page.goto(f"{address}/assets/core_price_daily/de?view=checks&checkDetail=high_is_highest")
+    page.get_by_text("price_positive").first.wait_for()
+    page.get_by_text("High is not below").first.wait_for()
+    page.get_by_text("rows of").first.wait_for()
+    page.get_by_text("unexpected_count").first.wait_for()
+    assert page.get_by_text("Skipped").count() == 0
+    assert page.get_by_text("Not evaluated").count() == 0

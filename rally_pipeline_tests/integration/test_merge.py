@@ -345,7 +345,7 @@ def test_a_payload_read_otherwise_restates_itself(workspace: Workspace, monkeypa
 
     def wrong(payload: Payload, catalog: Any) -> Any:
         parsed = parse(payload, catalog)
-        return dataclasses.replace(parsed, frame=parsed.frame.assign(close=parsed.frame["close"] * 100))
+        return dataclasses.replace(parsed, frame=parsed.frame.assign(close=parsed.frame["close"] * 1.5))
 
     with monkeypatch.context() as patched:
         patched.setattr(price_files, "parse", wrong)

@@ -1,0 +1,263 @@
+"""Great Expectations, used directly: one suite per dataset, built once per process, asserted on each frame.
+
+Building a graph of metrics costs Great Expectations several times what computing it on thirty rows does, and the graph
+depends on the suite and the columns alone. So it is built once, from the expectations' own dependencies, and resolved
+by the pandas execution engine for every batch: that says which expectations are met. The columns of verdicts are
+asserted together (each row's sum is their number); where that is not met, one by one. What is not met is validated
+once more, alone, through an ephemeral context with ``COMPLETE`` results, which gives every row that broke it.
+
+Belongs here: everything that touches Great Expectations; its import costs seconds, so it happens in here only, and
+only when a batch is validated. Does not belong here: what the rules are (`rules.py`) or what follows (`gate.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rally_pipeline.quality.rules import Check, batch_checks_for, checks_for
+from rally_pipeline.sources.base import Dataset
+
+#: Position of a row in the frame, by which unexpected rows are reported.
+ROW_ID = "row_id"
+_BATCH_ID = "batch"
+_BOOLEAN = {"result_format": {"result_format": "BOOLEAN_ONLY"}}
+
+
+class ExpectationFailedToRunError(RuntimeError):
+    """Great Expectations raised inside an expectation: a fault of the suite, never of the data."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What did not meet a rule.
+
+    Attributes:
+        positions: sorted positions of the rows; empty for expectations about a column as a whole.
+        columns: columns on which it was not met.
+    """
+
+    positions: tuple[int, ...]
+    columns: tuple[str, ...]
+
+
+def validate(dataset: Dataset, frame: pd.DataFrame) -> dict[str, Broken]:
+    """Asserts the suite of a dataset.
+
+    Args:
+        dataset: which suite.
+        frame: the frame's columns, and a boolean column for every rule computed by hand; that of a rule about the
+            payload as a whole is equal in all rows.
+
+    Returns:
+        The rules that were not met, with the rows that broke each.
+
+    Raises:
+        ExpectationFailedToRunError: an expectation could not be computed.
+    """
+    if frame.empty:
+        return {}
+    dtypes = tuple((str(name), str(dtype)) for name, dtype in frame.dtypes.items())
+    try:
+        failed = _suite(dataset, dtypes).failed(frame)
+    except _module("great_expectations.exceptions").GreatExpectationsError as error:
+        raise ExpectationFailedToRunError(str(error)) from error
+    if not failed:
+        return {}
+    if any(check.kind == "all_verdicts" for check in failed):
+        failed = [check for check in failed if check.kind != "all_verdicts"]
+        failed += [c for c in _all_checks(dataset) if c.kind == "verdict" and not frame[c.columns[0]].all()]
+    whole = [check for check in failed if check in batch_checks_for(dataset)]
+    about_rows = [check for check in failed if check not in whole]
+    broken: dict[str, tuple[set[int], list[str]]] = {}
+    # what is said of the payload as a whole stands in every row alike, so one row is enough
+    for checks, rows in ((about_rows, frame), (whole, frame.iloc[:1])):
+        for check, positions in _complete(dataset, checks, rows) if checks else ():
+            found, columns = broken.setdefault(check.rule, (set(), []))
+            found.update(positions)
+            columns += check.columns
+    return {rule: Broken(tuple(sorted(rows)), tuple(columns)) for rule, (rows, columns) in broken.items()}
+
+
+def _all_checks(dataset: Dataset) -> tuple[Check, ...]:
+    return (*checks_for(dataset), *batch_checks_for(dataset))
+
+
+@dataclass
+class _Suite:
+    """Expectations with the metrics they need, in an order in which they can be computed.
+
+    Those about types depend on nothing but the types for which the suite was built, so their outcome is kept.
+    """
+
+    engine: Any
+    failed_types: list[Check] = field(default_factory=list)
+    expectations: list[tuple[Check, Any, dict[str, Any]]] = field(default_factory=list)
+    levels: list[list[Any]] = field(default_factory=list)
+
+    def failed(self, frame: pd.DataFrame) -> list[Check]:
+        """The expectations that the frame does not meet."""
+        self.engine.load_batch_data(_BATCH_ID, frame)
+        metrics: dict[Any, Any] = {}
+        try:
+            for level in self.levels:
+                metrics.update(self.engine.resolve_metrics(level, metrics))
+            outcomes = [
+                expectation._validate(
+                    metrics={name: metrics[metric] for name, metric in needed.items()},
+                    runtime_configuration=_BOOLEAN,
+                    execution_engine=self.engine,
+                )
+                for _, expectation, needed in self.expectations
+            ]
+        finally:
+            self.engine.load_batch_data(_BATCH_ID, frame.iloc[:0])  # else the last batch stays in memory
+        flags = [one["success"] if isinstance(one, dict) else one.success for one in outcomes]
+        failed = [check for (check, _, _), is_met in zip(self.expectations, flags, strict=True) if not is_met]
+        return [*self.failed_types, *failed]
+
+
+@functools.lru_cache(maxsize=64)
+def _suite(dataset: Dataset, dtypes: tuple[tuple[str, str], ...]) -> _Suite:
+    checks = _all_checks(dataset)
+    verdicts = tuple(check.columns[0] for check in checks if check.kind == "verdict")
+    empty = pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes})
+    types = _built([check for check in checks if check.kind == "type"], empty)
+    others = [check for check in checks if check.kind not in ("type", "verdict")]
+    suite = _built([*others, Check("", "all_verdicts", verdicts)], empty)
+    suite.failed_types = types.failed(empty)
+    return suite
+
+
+def _built(checks: Sequence[Check], empty: pd.DataFrame) -> _Suite:
+    graph_class = _module("great_expectations.validator.validation_graph").ValidationGraph
+    engine = _module("great_expectations.execution_engine").PandasExecutionEngine()
+    engine.load_batch_data(_BATCH_ID, empty)
+    suite = _Suite(engine)
+    graph = graph_class(execution_engine=engine)
+    for check in checks:
+        configuration = _expectation(check).configuration
+        configuration.kwargs["batch_id"] = _BATCH_ID
+        expectation = configuration.to_domain_obj()
+        needed = expectation.get_validation_dependencies(execution_engine=engine, runtime_configuration=_BOOLEAN)
+        for metric in needed.get_metric_configurations():
+            graph.build_metric_dependency_graph(metric_configuration=metric, runtime_configuration=_BOOLEAN)
+        names = {name: metric.id for name, metric in needed.metric_configurations.items()}
+        suite.expectations.append((check, expectation, names))
+    suite.levels = _levels(graph)
+    return suite
+
+
+def _levels(graph: Any) -> list[list[Any]]:
+    """The graph's metrics in layers, each of which needs only those before it."""
+    metrics: dict[Any, Any] = {}
+    needs: dict[Any, set[Any]] = {}
+    for edge in graph.edges:
+        metrics[edge.left.id] = edge.left
+        needs.setdefault(edge.left.id, set())
+        if edge.right is not None:
+            metrics.setdefault(edge.right.id, edge.right)
+            needs[edge.left.id].add(edge.right.id)
+            needs.setdefault(edge.right.id, set())
+    levels: list[list[Any]] = []
+    done: set[Any] = set()
+    while len(done) < len(metrics):
+        ready = [metric for metric in metrics if metric not in done and needs[metric] <= done]
+        levels.append([metrics[metric] for metric in ready])
+        done.update(ready)
+    return levels
+
+
+def _complete(dataset: Dataset, checks: Sequence[Check], frame: pd.DataFrame) -> list[tuple[Check, Sequence[int]]]:
+    """Every row that breaks the checks, as an ephemeral context's validation of them says."""
+    import great_expectations as gx
+
+    used = list(dict.fromkeys(column for check in checks for column in check.columns))
+    rows = frame[used].assign(**{ROW_ID: np.arange(len(frame))})
+    expectations = [_expectation(check, str(number)) for number, check in enumerate(checks)]
+    result = (
+        _batch_definition()
+        .get_batch({"dataframe": rows})
+        .validate(
+            gx.ExpectationSuite(f"core_{dataset}", expectations=expectations),
+            result_format={
+                "result_format": "COMPLETE",
+                "unexpected_index_column_names": [ROW_ID],
+                "include_unexpected_rows": False,
+            },
+        )
+    )
+    found: list[tuple[Check, Sequence[int]]] = []
+    for one in result.results:
+        if _raised(one.exception_info):
+            raise ExpectationFailedToRunError(f"{one.expectation_config}: {one.exception_info}")
+        check = checks[int(one.expectation_config.meta["number"])]  # results come in an order of their own
+        details = one.to_json_dict()["result"]
+        unexpected = details.get("unexpected_index_list") or []
+        found.append((check, [int(row[ROW_ID]) for row in unexpected]))
+    return found
+
+
+def _raised(info: Any) -> bool:
+    if not info:
+        return False
+    if "raised_exception" in info:
+        return bool(info["raised_exception"])
+    return any(one.get("raised_exception", True) for one in info.values() if isinstance(one, Mapping)) or bool(info)
+
+
+@functools.cache
+def _batch_definition() -> Any:
+    import great_expectations as gx
+
+    for name in ("great_expectations", "great_expectations._docs_decorators"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    context: Any = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frame")
+    return asset.add_batch_definition_whole_dataframe("whole")
+
+
+def _module(name: str) -> Any:
+    """A module of Great Expectations, whose public names its type hints do not export."""
+    return importlib.import_module(name)
+
+
+def _expectation(check: Check, number: str = "") -> Any:
+    gxe = _module("great_expectations.expectations")
+    meta = {"rule": check.rule, "number": number}
+    options, column = check.options, check.columns[0]
+    match check.kind:
+        case "present":
+            return gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta)
+        case "range":
+            return gxe.ExpectColumnValuesToBeBetween(
+                column=column,
+                min_value=options["low"],
+                max_value=options["high"],
+                strict_min=options["strict_low"],
+                meta=meta,
+            )
+        case "listed":
+            return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(options["values"]), meta=meta)
+        case "format":
+            return gxe.ExpectColumnValuesToMatchRegex(column=column, regex=options["regex"], meta=meta)
+        case "type":
+            return gxe.ExpectColumnValuesToBeOfType(column=column, type_=options["dtype"], meta=meta)
+        case "unique":
+            return gxe.ExpectCompoundColumnsToBeUnique(
+                column_list=list(check.columns), ignore_row_if="never", meta=meta
+            )
+        case "all_verdicts":
+            return gxe.ExpectMulticolumnSumToEqual(
+                column_list=list(check.columns), sum_total=len(check.columns), ignore_row_if="never", meta=meta
+            )
+        case "verdict":
+            return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[True], meta=meta)
