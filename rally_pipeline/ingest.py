@@ -65,7 +65,7 @@ TARGETS = {
     Dataset.SOUTHBOUND_FLOW: Target(core_flows.core_southbound_flow_daily, "channel", _FLOWS),
     Dataset.NORTHBOUND_TURNOVER: Target(core_flows.core_northbound_turnover_daily, "channel", _FLOWS),
     Dataset.TOP_STOCK: Target(core_flows.core_southbound_top_stock_daily, "channel", _FLOWS),
-    Dataset.BROKER_FLOW: Target(core_flows.core_broker_flow, "broker", _FLOWS),
+    Dataset.BROKER_FLOW: Target(core_flows.core_broker_flow, "broker", _FLOWS, {"published_at": "published_text"}),
     Dataset.MARKET_TURNOVER: Target(core_flows.core_market_turnover_daily, "market", (Dataset.PRICE,)),
 }
 

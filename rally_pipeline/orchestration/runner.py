@@ -294,7 +294,8 @@ def _run_market(
 def _unserved(workspace: Workspace, market: str, days: Sequence[dt.date], ledger: Ledger) -> tuple[str, ...]:
     """What nobody gave anything for: instruments, or sessions where a market's sources are asked day by day."""
     if market != "SOUTHBOUND":
-        served = {outcome.record.request.subject for outcome in ledger.outcomes if outcome.is_loaded}
+        refused = {outcome.record.fetch_id for outcome in ledger.outcomes if not outcome.is_loaded}
+        served = {record.request.subject for record in ledger.records if record.fetch_id not in refused}
         return tuple(dict.fromkeys(r.subject for r in ledger.requests if r.subject not in served))
     table = core_flows.core_southbound_flow_daily
     query = sa.select(table.c.session_date).where(

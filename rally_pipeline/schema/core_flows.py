@@ -120,7 +120,7 @@ core_broker_flow = table(
     ),
     column("report_title", sa.Text(), "Title of the report.", NoRule("free text")),
     column("report_date", sa.Date(), "Date of the report.", NoRule("the broker's word"), nullable=True),
-    column("published_at", sa.Text(), "When it was published, as entered.", NoRule("free text")),
+    column("published_text", sa.Text(), "When it was published, as entered.", NoRule("free text")),
     column("revision_of", sa.Text(), "Which earlier figure it corrects; empty if none.", NoRule("free text")),
     column("page_ref", sa.Text(), "Page or table in the report.", NoRule("free text")),
     column("entered_by", sa.Text(), "Who typed it in.", NoRule("free text")),

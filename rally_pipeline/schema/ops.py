@@ -83,7 +83,7 @@ ops_quarantine = table(
 
 ops_stale = table(
     "ops_stale",
-    column("table_name", sa.String(60), "Derived table that is behind.", Matches(r"(core|mart)_[a-z0-9_]+")),
+    column("table_name", sa.String(60), "Derived table that is behind.", Matches(r"(core|mart|ops)_[a-z0-9_]+")),
     column("subject", sa.String(32), "Symbol or currency; '*' = all.", Matches(r".+")),
     column("from_date", sa.Date(), "First market date to compute again.", NoRule("follows from what changed")),
     description="What derived tables still have to compute, written with the change itself, so a crash loses nothing.",

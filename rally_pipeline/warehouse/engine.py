@@ -7,7 +7,8 @@ or what is written (`load.py`, `merge.py`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,18 @@ def open_warehouse(url: str, *, lock_timeout_seconds: float = 60.0) -> Warehouse
     return Warehouse(engine)
 
 
+def _or_null(function: Callable[[float], float]) -> Callable[[float | None], float | None]:
+    """The function as SQL has it: NULL for NULL and outside of its domain."""
+
+    def call(value: float | None) -> float | None:
+        try:
+            return None if value is None else function(value)
+        except ValueError:
+            return None
+
+    return call
+
+
 def _configure_sqlite(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
@@ -140,7 +153,12 @@ def _configure_sqlite(engine: sa.Engine) -> None:
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA temp_store=MEMORY")
         cursor.execute("PRAGMA cache_size=-65536")
+        has_mathematics = cursor.execute("SELECT 1 FROM pragma_function_list WHERE name = 'ln'").fetchone()
         cursor.close()
+        if not has_mathematics:
+            # SQLite may be built without its mathematical functions; the indicators need these two.
+            connection.create_function("ln", 1, _or_null(math.log), deterministic=True)
+            connection.create_function("sqrt", 1, _or_null(math.sqrt), deterministic=True)
 
     @sa.event.listens_for(engine, "begin")
     def _on_begin(connection: sa.Connection) -> None:

@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 import rally_pipeline.orchestration
 from rally_pipeline.errors import PermanentFetchError, RetryableFetchError, UsageError
+from rally_pipeline.marts import DERIVED
 from rally_pipeline.orchestration.declared import GROUPS
-from rally_pipeline.orchestration.ingest_assets import core_key, raw_key
+from rally_pipeline.orchestration.ingest_assets import core_key, core_keys, raw_key
 from rally_pipeline.orchestration.instance import end_dead_runs, open_instance, run_tags
 from rally_pipeline.orchestration.jobs import build_definitions
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS
@@ -59,7 +60,9 @@ def test_every_dependency_exists(graph):
 
 def test_nothing_but_ops_is_external(graph):
     external = {key.path[0] for key in graph.external_asset_keys}
-    assert external == {name for name, table in metadata.tables.items() if table_info(table).layer == "ops"}
+    computed = {derived.table.name for derived in DERIVED}
+    ops_tables = {name for name, table in metadata.tables.items() if table_info(table).layer == "ops"}
+    assert external == {"core_broker_flow", *(ops_tables - computed)}
 
 
 def test_marts_come_from_raw_and_reference(graph):
@@ -67,8 +70,10 @@ def test_marts_come_from_raw_and_reference(graph):
         if not key.path[0].startswith("mart_"):
             continue
         ancestors = graph.get_ancestor_asset_keys(key)
-        assert {raw_key(market) for market in INGEST_MARKETS if market != "FX"} <= ancestors
+        of_prices = {raw_key(market) for market in INGEST_MARKETS if market not in ("FX", "SOUTHBOUND")}
+        assert of_prices <= ancestors or raw_key("SOUTHBOUND") in ancestors
         assert {dg.AssetKey("core_instrument"), dg.AssetKey("core_session")} <= ancestors
+    assert of_prices | {raw_key("SOUTHBOUND")} <= graph.get_ancestor_asset_keys(dg.AssetKey("mart_rally_scoreboard"))
     assert dg.AssetKey("core_event") in graph.get(dg.AssetKey("mart_price_since_event_daily")).parent_keys
 
 
@@ -76,7 +81,7 @@ def test_no_job_is_empty(definitions):
     jobs = {job.name: job for job in definitions.resolve_all_job_defs()}
     assert {*(f"ingest_{market.lower()}" for market in INGEST_MARKETS), "marts"} <= set(jobs)
     for market in INGEST_MARKETS:
-        assert jobs[f"ingest_{market.lower()}"].asset_layer.selected_asset_keys == {raw_key(market), core_key(market)}
+        assert jobs[f"ingest_{market.lower()}"].asset_layer.selected_asset_keys == {raw_key(market), *core_keys(market)}
     assert all(job.asset_layer.selected_asset_keys for job in jobs.values())
 
 
@@ -159,7 +164,9 @@ def test_a_run_fills_everything(home, first):
     assert {market.market for market in first.markets} == set(INGEST_MARKETS)
     assert all(m.requests == m.records > 0 and m.rows_new > 0 for m in first.markets)
     counts = _counts(home)
-    assert all(count for name, count in counts.items() if name.startswith(("core_", "mart_", "raw_")))
+    from_files_only = {"core_broker_flow"}
+    empty = {name for name, count in counts.items() if name.startswith(("core_", "mart_", "raw_")) and not count}
+    assert empty == from_files_only
     assert counts["ops_run"] == len(first.run_ids) == len(INGEST_MARKETS) + 1
     warehouse = open_warehouse(home.resolved_warehouse_url)
     with warehouse.read() as connection:
@@ -402,8 +409,10 @@ def test_a_killed_run_is_taken_up_by_the_next(tmp_path):
     report = run_pipeline(settings, day, day, markets=("US",))
     assert report.ok, report.lines()
     (market,) = report.markets
-    assert market.loaded > market.requests  # what the killed run left, too
     with open_warehouse(settings.resolved_warehouse_url).read() as connection:
+        fetched = connection.scalar(sa.select(sa.func.count()).select_from(raw.raw_fetch))
+        assert fetched == market.requests == market.records  # what was answered to the killed run was not asked again
+        assert market.loaded == fetched - 2
         waiting = sa.select(sa.func.count()).where(
             ~sa.exists(sa.select(sa.literal(1)).where(ops.ops_load.c.fetch_id == raw.raw_fetch.c.fetch_id))
         )

@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column("trading_days", sa.Integer(), nullable=True),
         sa.Column("report_title", sa.Text(), nullable=False),
         sa.Column("report_date", sa.Date(), nullable=True),
-        sa.Column("published_at", sa.Text(), nullable=False),
+        sa.Column("published_text", sa.Text(), nullable=False),
         sa.Column("revision_of", sa.Text(), nullable=False),
         sa.Column("page_ref", sa.Text(), nullable=False),
         sa.Column("entered_by", sa.Text(), nullable=False),
