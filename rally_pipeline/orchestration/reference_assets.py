@@ -43,9 +43,7 @@ def reference_assets(database: str) -> dg.AssetsDefinition:
 def file_specs(database: str) -> list[dg.AssetSpec]:
     """Core tables that are only filled from files a person imports."""
     return [
-        dg.AssetSpec(
-            key=dg.AssetKey([table.name]), group_name="core", kinds={"csv", database}, **declared(table.name)
-        )
+        dg.AssetSpec(key=dg.AssetKey([table.name]), group_name="core", kinds={"csv", database}, **declared(table.name))
         for table in (core_flows.core_broker_flow,)
     ]
 

@@ -128,9 +128,7 @@ def _market_turnover_rules(
     return rule
 
 
-def _broker_rules(
-    frame: pd.DataFrame, catalog: Catalog, calendars: Calendars, known_at: dt.datetime
-) -> pd.Series[str]:
+def _broker_rules(frame: pd.DataFrame, catalog: Catalog, calendars: Calendars, known_at: dt.datetime) -> pd.Series[str]:
     rule = pd.Series(None, index=frame.index, dtype="str")
     rule[np.isinf(frame["value"]) | frame["value"].isna()] = "value_finite"
     rule[frame["period_start"] > pd.Timestamp(known_at.date())] = "period_not_begun"
