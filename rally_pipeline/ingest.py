@@ -507,7 +507,11 @@ def _may_be_about(workspace: Workspace, request: FetchRequest, subjects: Sequenc
 
 def _core_frame(dataset: Dataset, rows: pd.DataFrame) -> pd.DataFrame:
     """Accepted rows in the columns of the core table."""
-    frame = rows.rename(columns=dict(TARGETS[dataset].renames))
+    target = TARGETS[dataset]
+    frame = rows.rename(columns=dict(target.renames))
+    # A text that was left empty is an empty text where the table knows no NULL: parts of a key are never unknown.
+    empty = [c.name for c in target.table.columns if not c.nullable and isinstance(c.type, sa.String)]
+    frame = frame.fillna({name: "" for name in empty if name in frame})
     if dataset is Dataset.PRICE:
         frame = frame.assign(
             is_flat_bar=_is_flat_bar(rows), split_ratio=rows["split_ratio"].where(rows["split_ratio"] > 0)

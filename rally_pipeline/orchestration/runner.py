@@ -89,6 +89,7 @@ class RunReport:
         start, end: the days asked for.
         markets: one report per market with anything to do.
         skipped: why a market had nothing to do, one line each.
+        ended: markets whose calendar ends before the last day asked for, one line each; the others go on.
         marts: tables computed again, with rows and seconds.
         marts_run_id: the Dagster run of the marts.
         marts_error: why it failed; empty if it did not.
@@ -99,6 +100,7 @@ class RunReport:
     end: dt.date
     markets: tuple[MarketReport, ...]
     skipped: tuple[str, ...]
+    ended: tuple[str, ...]
     marts: tuple[Refreshed, ...]
     marts_run_id: str
     marts_error: str
@@ -107,7 +109,7 @@ class RunReport:
     @property
     def ok(self) -> bool:
         """Whether everything that was asked for came and was computed."""
-        return not self.marts_error and all(market.ok for market in self.markets)
+        return not self.marts_error and not self.ended and all(market.ok for market in self.markets)
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -155,6 +157,10 @@ class RunReport:
             if m.unserved:
                 found.append(f"     nothing at all for: {names(m.unserved)}")
         found += [f"     {text}" for text in self.skipped]
+        if self.ended:
+            found += [f"     {text}" for text in self.ended]
+            going_on = ", ".join(m.market for m in self.markets if m.ok) or "none of those asked for"
+            found.append(f"     still working: {going_on}")
         if self.marts_error:
             found.append(f"marts FAILED: {self.marts_error}")
         else:
@@ -208,6 +214,7 @@ def run_pipeline(
         definitions = build_definitions(settings, opened)
         reports: list[MarketReport] = []
         skipped: list[str] = []
+        ended = [_ended(workspace, market) for market in chosen if end > workspace.calendars.horizon(market)]
         for market in chosen:
             progress(f"{market}: starting")
             done = _run_market(definitions, instance, opened, market, start, end, sources)
@@ -224,10 +231,19 @@ def run_pipeline(
         end=end,
         markets=tuple(reports),
         skipped=tuple(skipped),
+        ended=tuple(ended),
         marts=tuple(ledger.refreshed),
         marts_run_id=run_id,
         marts_error=error,
         seconds=time.monotonic() - began,
+    )
+
+
+def _ended(workspace: Workspace, market: str) -> str:
+    horizon = workspace.calendars.horizon(market)
+    return (
+        f"{market}: the calendar ends on {horizon}; whether later days are sessions is unknown, so nothing is asked for "
+        "them. Fix: upgrade exchange_calendars, or announce the sessions in calendar_extensions of the catalog"
     )
 
 
