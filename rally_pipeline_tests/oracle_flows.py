@@ -489,8 +489,10 @@ def _brokers(
     world: World, believed: World, days: list[dt.date], best: dict[tuple[str, dt.date], Row], rate: Any
 ) -> list[Row]:
     factors = {"abs": 1e-6, "thousand": 1e-3, "million": 1, "100m": 100, "billion": 1000}
-    key = ("broker", "period_start", "period_end", "period_basis", "channel", "market", "style", "metric", "revision_of",
-           "source")  # fmt: skip
+    key = (
+        *("broker", "period_start", "period_end", "period_basis", "channel", "market", "style", "metric"),
+        *("revision_of", "source"),
+    )
     closed = {tuple(r[k] for k in key) for r in world.tables["core_broker_flow"] if r["known_to_at"] is not None}
     found: dict[tuple[Any, ...], Row] = {}
     rows = sorted(

@@ -242,8 +242,8 @@ def run_pipeline(
 def _ended(workspace: Workspace, market: str) -> str:
     horizon = workspace.calendars.horizon(market)
     return (
-        f"{market}: the calendar ends on {horizon}; whether later days are sessions is unknown, so nothing is asked for "
-        "them. Fix: upgrade exchange_calendars, or announce the sessions in calendar_extensions of the catalog"
+        f"{market}: the calendar ends on {horizon}; whether later days are sessions is unknown, so nothing is asked "
+        "for them. Fix: upgrade exchange_calendars, or announce the sessions in calendar_extensions of the catalog"
     )
 
 
