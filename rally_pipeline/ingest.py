@@ -227,13 +227,17 @@ def register(connection: sa.Connection, record: FetchRecord) -> None:
     )
 
 
-def register_archived(workspace: Workspace) -> int:
-    """Registers every archived fetch that ``raw_fetch`` does not know, and says how many: what a run that was killed
-    between the two left behind, or all of it for a new warehouse beside an old archive.
+def register_archived(workspace: Workspace, since: dt.date | None = None) -> int:
+    """Registers archived fetches that ``raw_fetch`` does not know, and says how many.
+
+    They are what a run that was killed between the two left behind (look at recent days then), or all of them for a new
+    warehouse beside an old archive.
     """
+    midnight = dt.datetime.combine(since, dt.time(), dt.UTC) if since else None
+    recent = [] if midnight is None else [raw.raw_fetch.c.fetched_at >= midnight]
     with workspace.warehouse.write() as connection:
-        known = set(connection.scalars(sa.select(raw.raw_fetch.c.fetch_id)))
-        missing = [record for record in workspace.archive.records() if record.fetch_id not in known]
+        known = set(connection.scalars(sa.select(raw.raw_fetch.c.fetch_id).where(*recent)))
+        missing = [record for record in workspace.archive.records(since) if record.fetch_id not in known]
         for record in missing:
             register(connection, record)
     return len(missing)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from rally_pipeline.workspace import Workspace
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+#: How many days back a run looks for what an earlier one archived and did not register.
+_LOOK_BACK_DAYS = 7
 #: The console belongs to the caller; Dagster keeps every event in its log anyway.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 #: Rule by which a source refuses an answer with no rows in it: it has nothing, which another source may have.
@@ -197,6 +199,7 @@ def run_pipeline(
     Raises:
         UsageError: there is no such market or source, or `start` is after `end`.
     """
+    from rally_pipeline.ingest import register_archived
     from rally_pipeline.workspace import open_workspace
 
     began = time.monotonic()
@@ -209,6 +212,8 @@ def run_pipeline(
     chosen = [market for market in INGEST_MARKETS if markets is None or market in markets]
     _check_sources(workspace, sources)
     opened = RunWorkspace(workspace, progress=progress)
+    # What a run that was killed had archived but not registered is loaded with the rest.
+    register_archived(workspace, since=dt.datetime.now(dt.UTC).date() - dt.timedelta(days=_LOOK_BACK_DAYS))
     with open_instance(settings) as instance:
         end_dead_runs(instance)
         definitions = build_definitions(settings, opened)
