@@ -390,7 +390,7 @@ def _check_broker(workspace: Workspace, rows: pd.DataFrame) -> None:
         refresh(connection, tables=[table.name])
         days = pd.DataFrame(connection.execute(query).mappings().all(), columns=["channel", "session_date", *columns])
     days["session_date"] = pd.to_datetime(days["session_date"])
-    days["week_start"] = days["session_date"] - pd.to_timedelta(days["session_date"].dt.weekday, unit="D")
+    days["week_start"] = days["session_date"] - pd.to_timedelta(days["session_date"].dt.day_of_week, unit="D")
     weeks = days.groupby(["channel", "week_start"], as_index=False).agg(
         **{name: (name, "sum") for name in columns}, session_count=("session_date", "count")
     )
