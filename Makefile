@@ -35,7 +35,7 @@ demo: $(INSTALLED) ## Run the whole pipeline offline on demo data and print the 
 	@$(BIN)/rally-pipeline demo
 
 test: $(INSTALLED) ## Run the tests (starts its own PostgreSQL; no network)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
 
 ui: $(INSTALLED) ## Open the Dagster UI on http://127.0.0.1:3000 with the same home
 	@$(BIN)/rally-pipeline ui

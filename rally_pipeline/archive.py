@@ -150,11 +150,15 @@ class Archive:
         body = self.read(record.payload_id)
         return Payload(record.request, body, record.media_type, record.status, record.fetched_at)
 
-    def records(self) -> Iterator[FetchRecord]:
-        """Every fetch ever stored, in order of known time, then of payload."""
+    def records(self, since: dt.date | None = None) -> Iterator[FetchRecord]:
+        """Every fetch stored, in order of known time, then of payload; only those fetched on or after `since` (UTC)."""
+        first = f"{since:%Y/%m/%d}" if since else ""
+        root = self.directory / "fetches"
         found = [
             FetchRecord.from_json(json.loads(path.read_text()))
-            for path in (self.directory / "fetches").glob("*/*/*/*.json")
+            for day in root.glob("*/*/*")
+            if day.relative_to(root).as_posix() >= first
+            for path in day.glob("*.json")
         ]
         yield from sorted(found, key=lambda record: (record.known_at, record.payload_id, record.fetch_id))
 

@@ -70,7 +70,8 @@ def demo(as_of_day: dt.datetime) -> None:
     click.echo(f"warehouse  {workspace.warehouse.display_url}")
     click.echo(f"archive    {settings.archive_dir}")
     click.echo("look next  make ui   (Dagster on http://127.0.0.1:3000)")
-    click.echo("           rally-pipeline as-of 2100-01-01 mart_price_extremes_daily --where symbol=HSTECH.HK")
+    command = sys.argv[0] if sys.argv[0].endswith("rally-pipeline") else "rally-pipeline"
+    click.echo(f"           {command} as-of 2100-01-01 mart_rally_scoreboard --where event_id=lunar_new_year_2025")
     sys.exit(0 if is_ok else 1)
 
 

@@ -123,9 +123,7 @@ def fx_payload(path: Path, workspace: Workspace, *, source: str) -> Payload:
     return price_files.read_payload(path, request, dt.datetime.now(dt.UTC))
 
 
-def flow_payload(
-    path: Path, workspace: Workspace, *, source: str, unit: str | None, currency: str | None
-) -> Payload:
+def flow_payload(path: Path, workspace: Workspace, *, source: str, unit: str | None, currency: str | None) -> Payload:
     """Reads a file of Stock Connect flows: plain daily figures, a broker's long table, or the history by mutual type.
 
     Raises:

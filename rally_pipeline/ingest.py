@@ -243,13 +243,17 @@ def register(connection: sa.Connection, record: FetchRecord) -> None:
     )
 
 
-def register_archived(workspace: Workspace) -> int:
-    """Registers every archived fetch that ``raw_fetch`` does not know, and says how many: what a run that was killed
-    between the two left behind, or all of it for a new warehouse beside an old archive.
+def register_archived(workspace: Workspace, since: dt.date | None = None) -> int:
+    """Registers archived fetches that ``raw_fetch`` does not know, and says how many.
+
+    They are what a run that was killed between the two left behind (look at recent days then), or all of them for a new
+    warehouse beside an old archive.
     """
+    midnight = dt.datetime.combine(since, dt.time(), dt.UTC) if since else None
+    recent = [] if midnight is None else [raw.raw_fetch.c.fetched_at >= midnight]
     with workspace.warehouse.write() as connection:
-        known = set(connection.scalars(sa.select(raw.raw_fetch.c.fetch_id)))
-        missing = [record for record in workspace.archive.records() if record.fetch_id not in known]
+        known = set(connection.scalars(sa.select(raw.raw_fetch.c.fetch_id).where(*recent)))
+        missing = [record for record in workspace.archive.records(since) if record.fetch_id not in known]
         for record in missing:
             register(connection, record)
     return len(missing)
@@ -539,7 +543,7 @@ def _check_broker(workspace: Workspace, rows: pd.DataFrame) -> dict[str, str]:
         refresh(connection, tables=[table.name])
         days = pd.DataFrame(connection.execute(query).mappings().all(), columns=["channel", "session_date", *columns])
     days["session_date"] = pd.to_datetime(days["session_date"])
-    days["week_start"] = days["session_date"] - pd.to_timedelta(days["session_date"].dt.weekday, unit="D")
+    days["week_start"] = days["session_date"] - pd.to_timedelta(days["session_date"].dt.day_of_week, unit="D")
     weeks = days.groupby(["channel", "week_start"], as_index=False).agg(
         **{name: (name, "sum") for name in columns}, session_count=("session_date", "count")
     )
@@ -681,7 +685,11 @@ def _may_be_about(workspace: Workspace, request: FetchRequest, subjects: Sequenc
 
 def _core_frame(dataset: Dataset, rows: pd.DataFrame) -> pd.DataFrame:
     """Accepted rows in the columns of the core table."""
-    frame = rows.rename(columns=dict(TARGETS[dataset].renames))
+    target = TARGETS[dataset]
+    frame = rows.rename(columns=dict(target.renames))
+    # A text that was left empty is an empty text where the table knows no NULL: parts of a key are never unknown.
+    empty = [c.name for c in target.table.columns if not c.nullable and isinstance(c.type, sa.String)]
+    frame = frame.fillna({name: "" for name in empty if name in frame})
     if dataset is Dataset.PRICE:
         frame = frame.assign(
             is_flat_bar=_is_flat_bar(rows), split_ratio=rows["split_ratio"].where(rows["split_ratio"] > 0)

@@ -50,7 +50,7 @@ def broker_row(broker: str, start: dt.date, end: dt.date, basis: str, metric: st
         **{"broker": broker, "period_start": start, "period_end": end, "period_basis": basis, "metric": metric},
         **{"flow_family": "southbound", "channel": "total", "market": "hk", "style": "na", "dimension": "total"},
         **{"dimension_value": "", "source": "flow_files", "value": value, "unit": "million", "currency": "HKD"},
-        **{"trading_days": None, "report_title": "t", "report_date": None, "published_at": "", "revision_of": ""},
+        **{"trading_days": None, "report_title": "t", "report_date": None, "published_text": "", "revision_of": ""},
         **{"page_ref": "", "entered_by": "x", "note": ""},
     }
     return oracle.version(**row) | more
@@ -458,13 +458,15 @@ def _reconciliation(
                 "is_repeat": repeats(channel, day, source),
                 "is_restated": (channel, day, source) in restated,
             }
+            base = (channel, day, best[channel, day]["source"])
             for measure in ("net_buy", "turnover"):
                 value = figure[f"{measure}_hkd_mn"]
                 against = best[channel, day][f"{measure}_hkd_mn"]
                 if source != best[channel, day]["source"] and not (value is None and against is None):
                     found.append(
                         _check("southbound", channel, measure, day, day, source, best[channel, day]["source"], value,
-                               against, rate, 0.005, **told)
+                               against, rate, 0.005, is_repeat=told["is_repeat"],
+                               is_restated=told["is_restated"] or base in restated)
                     )  # fmt: skip
                 parts = [raw.get((c, day), {}).get(source, {}).get(f"{measure}_hkd_mn") for c in ("sse", "szse")]
                 if channel == "total" and value is not None and None not in parts:
@@ -487,13 +489,18 @@ def _brokers(
     world: World, believed: World, days: list[dt.date], best: dict[tuple[str, dt.date], Row], rate: Any
 ) -> list[Row]:
     factors = {"abs": 1e-6, "thousand": 1e-3, "million": 1, "100m": 100, "billion": 1000}
-    key = ("broker", "period_start", "period_end", "period_basis", "channel", "market", "style", "metric", "source")
+    key = (
+        *("broker", "period_start", "period_end", "period_basis", "channel", "market", "style", "metric"),
+        *("revision_of", "source"),
+    )
     closed = {tuple(r[k] for k in key) for r in world.tables["core_broker_flow"] if r["known_to_at"] is not None}
     found: dict[tuple[Any, ...], Row] = {}
     rows = sorted(
         believed.tables["core_broker_flow"],
         key=lambda r: (
             r["metric"] == "cum_ytd",
+            r["revision_of"] == "",
+            -r["known_from_at"].timestamp(),
             *(r[k] for k in ("period_basis", "style", "market", "dimension_value", "source", "period_start")),
         ),
     )

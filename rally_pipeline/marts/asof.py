@@ -73,7 +73,7 @@ def _materialise(connection: sa.Connection, derived: Derived, inputs: Inputs) ->
     names = [column.name for column in table.columns]
     connection.execute(sa.insert(table).from_select(names, derived.select(inputs, EVERYTHING)))
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.DDL(f"ANALYZE {table.name}"))
+        connection.exec_driver_sql(f"ANALYZE {table.name}")
     return table
 
 

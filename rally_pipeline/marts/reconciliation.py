@@ -105,21 +105,29 @@ def _row(
 
 def _days(inputs: Inputs, figure: sa.CTE, measure: str) -> sa.Select[Any]:
     """Each source against the believed one, where either has the figure."""
-    believed = inputs.southbound.alias("believed")
+    believed, of_believed = inputs.southbound.alias("believed"), figure.alias(f"{measure}_of_believed")
     value, against = figure.c[measure], believed.c[f"{measure}_hkd_mn"]
+    is_restated = sa.or_(figure.c.is_restated == 1, of_believed.c.is_restated == 1)
     return (
         sa.select(
             *_row(
                 *(_text("southbound"), figure.c.channel, _text(measure), figure.c.session_date, figure.c.session_date),
                 *(figure.c.source, believed.c.source, value, against),
                 is_repeat=figure.c.is_repeat,
-                is_restated=figure.c.is_restated,
+                is_restated=sa.case((is_restated, 1), else_=0),
             )
         )
         .select_from(
             figure.join(
                 believed,
                 sa.and_(believed.c.channel == figure.c.channel, believed.c.session_date == figure.c.session_date),
+            ).outerjoin(
+                of_believed,
+                sa.and_(
+                    of_believed.c.channel == believed.c.channel,
+                    of_believed.c.session_date == believed.c.session_date,
+                    of_believed.c.source == believed.c.source,
+                ),
             )
         )
         .where(figure.c.source != believed.c.source, sa.or_(value.is_not(None), against.is_not(None)))
@@ -204,6 +212,9 @@ def _periods(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
                 partition_by=(subject, raw.c.channel, measure, start, raw.c.period_end, raw.c.broker),
                 order_by=(
                     sa.case((is_cumulative, 1), else_=0),
+                    # A correction stands for what it corrects, the latest one first.
+                    sa.case((raw.c.revision_of == "", 1), else_=0),
+                    raw.c.known_from_at.desc(),
                     *(
                         by_code_point(raw.c[k])
                         for k in ("period_basis", "style", "market", "dimension_value", "source")

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from rally_pipeline.workspace import Workspace
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+#: How many days back a run looks for what an earlier one archived and did not register.
+_LOOK_BACK_DAYS = 7
 #: The console belongs to the caller; Dagster keeps every event in its log anyway.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 #: Rule by which a source refuses an answer with no rows in it: it has nothing, which another source may have.
@@ -89,6 +91,7 @@ class RunReport:
         start, end: the days asked for.
         markets: one report per market with anything to do.
         skipped: why a market had nothing to do, one line each.
+        ended: markets whose calendar ends before the last day asked for, one line each; the others go on.
         marts: tables computed again, with rows and seconds.
         marts_run_id: the Dagster run of the marts.
         marts_error: why it failed; empty if it did not.
@@ -101,6 +104,7 @@ class RunReport:
     end: dt.date
     markets: tuple[MarketReport, ...]
     skipped: tuple[str, ...]
+    ended: tuple[str, ...]
     marts: tuple[Refreshed, ...]
     marts_run_id: str
     marts_error: str
@@ -111,7 +115,7 @@ class RunReport:
     @property
     def ok(self) -> bool:
         """Whether everything that was asked for came and was computed."""
-        return not self.marts_error and all(market.ok for market in self.markets)
+        return not self.marts_error and not self.ended and all(market.ok for market in self.markets)
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -159,6 +163,10 @@ class RunReport:
             if m.unserved:
                 found.append(f"     nothing at all for: {names(m.unserved)}")
         found += [f"     {text}" for text in self.skipped]
+        if self.ended:
+            found += [f"     {text}" for text in self.ended]
+            going_on = ", ".join(m.market for m in self.markets if m.ok) or "none of those asked for"
+            found.append(f"     still working: {going_on}")
         if self.marts_error:
             found.append(f"marts FAILED: {self.marts_error}")
         else:
@@ -199,6 +207,7 @@ def run_pipeline(
     Raises:
         UsageError: there is no such market or source, or `start` is after `end`.
     """
+    from rally_pipeline.ingest import register_archived
     from rally_pipeline.workspace import open_workspace
 
     began = time.monotonic()
@@ -211,11 +220,14 @@ def run_pipeline(
     chosen = [market for market in INGEST_MARKETS if markets is None or market in markets]
     _check_sources(workspace, sources)
     opened = RunWorkspace(workspace, progress=progress)
+    # What a run that was killed had archived but not registered is loaded with the rest.
+    register_archived(workspace, since=dt.datetime.now(dt.UTC).date() - dt.timedelta(days=_LOOK_BACK_DAYS))
     with open_instance(settings) as instance:
         end_dead_runs(instance)
         definitions = build_definitions(settings, opened)
         reports: list[MarketReport] = []
         skipped: list[str] = []
+        ended = [_ended(workspace, market) for market in chosen if end > workspace.calendars.horizon(market)]
         for market in chosen:
             progress(f"{market}: starting")
             done = _run_market(definitions, instance, opened, market, start, end, sources)
@@ -234,6 +246,7 @@ def run_pipeline(
         end=end,
         markets=tuple(reports),
         skipped=tuple(skipped),
+        ended=tuple(ended),
         marts=tuple(ledger.refreshed),
         marts_run_id=run_id,
         marts_error=error,
@@ -251,6 +264,14 @@ def _write_quality(workspace: Workspace, run_ids: Sequence[str]) -> tuple[str, s
         return str(write_reports(workspace, run_ids)[-1]), ""
     except OSError as error:
         return "", str(error)
+
+
+def _ended(workspace: Workspace, market: str) -> str:
+    horizon = workspace.calendars.horizon(market)
+    return (
+        f"{market}: the calendar ends on {horizon}; whether later days are sessions is unknown, so nothing is asked "
+        "for them. Fix: upgrade exchange_calendars, or announce the sessions in calendar_extensions of the catalog"
+    )
 
 
 def _check_sources(workspace: Workspace, sources: Sequence[str] | None) -> None:

@@ -3,4 +3,15 @@
 from rally_pipeline.schema import core, core_flows, mart, mart_flows, ops, raw
 from rally_pipeline.schema.declare import column_info, metadata, table_info, value_columns
 
-__all__ = ["column_info", "core", "core_flows", "mart", "mart_flows", "metadata", "ops", "raw", "table_info", "value_columns"]
+__all__ = [
+    "column_info",
+    "core",
+    "core_flows",
+    "mart",
+    "mart_flows",
+    "metadata",
+    "ops",
+    "raw",
+    "table_info",
+    "value_columns",
+]

@@ -107,6 +107,36 @@ def test_figures_of_the_article(demo_home: tuple[Path, str]) -> None:
     engine.dispose()
 
 
+def test_southbound_figures_of_the_article(demo_home: tuple[Path, str]) -> None:
+    home, printed = demo_home
+    engine = sa.create_engine(f"sqlite:///{home / 'warehouse.sqlite'}")
+    since = metadata.tables["mart_southbound_since_event"]
+    query = sa.select(since).where(since.c.event_id == "lunar_new_year_2025").order_by(since.c.session_date)
+    with engine.connect() as connection:
+        days = {row.session_date: row for row in connection.execute(query)}
+        best = metadata.tables["mart_southbound_best_window_monthly"]
+        september = connection.execute(
+            sa.select(best).where(best.c.window_sessions == 8, best.c.month == dt.date(2024, 9, 1))
+        ).one()
+        flow = metadata.tables["core_southbound_flow_daily"]
+        closed = (dt.date(2025, 1, 28), dt.date(2025, 2, 3), dt.date(2025, 2, 4))
+        on_closed_days = connection.scalar(
+            sa.select(sa.func.count()).select_from(flow).where(flow.c.session_date.in_(closed))
+        )
+    engine.dispose()
+    friday, monday = days[dt.date(2025, 2, 14)], days[dt.date(2025, 2, 17)]
+    assert friday.sessions_since_event == 8
+    assert friday.net_buy_hkd_mn == pytest.approx(26_598.41, abs=0.005)
+    assert friday.net_buy_usd_mn / 1000 == pytest.approx(3.417, abs=0.0005)
+    # The published days add up to these parts.
+    assert friday.net_buy_sse_hkd_mn == pytest.approx(26_818.20, abs=0.005)
+    assert friday.net_buy_szse_hkd_mn == pytest.approx(-219.79, abs=0.005)
+    assert monday.net_buy_hkd_mn == pytest.approx(37_370.49, abs=0.005)
+    assert (september.best_net_buy_hkd_mn, september.best_end_date) == (26_940.0, dt.date(2024, 9, 23))
+    assert on_closed_days == 0
+    assert "8 sessions, net buy HK$ 26,598.41 mn = US$ 3.417 bn" in printed
+
+
 def test_second_run_changes_nothing(demo_home: tuple[Path, str]) -> None:
     home, first = demo_home
     before = core_rows(home)

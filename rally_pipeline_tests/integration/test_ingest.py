@@ -1,4 +1,4 @@
-"""What upstreams give when they misbehave, fetched over HTTP from a fake: each has its own outcome, core stays right."""
+"""What upstreams give when they misbehave, over HTTP from a fake: each has its own outcome, core stays right."""
 
 from __future__ import annotations
 

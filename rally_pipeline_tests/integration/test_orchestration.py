@@ -380,6 +380,23 @@ def test_a_dead_run_is_ended_and_its_place_freed(tmp_path):
         assert storage.get_concurrency_info("warehouse_writer").active_slot_count == 0
 
 
+def test_what_was_archived_but_not_registered_is_loaded_by_the_next_run(tmp_path):
+    """Killed between the two: the bytes are safe, and the next run finds them."""
+    settings = load_settings(home=tmp_path, profile=Profile.DEMO)
+    day = dt.date(2025, 2, 14)
+    assert run_pipeline(settings, day, day, markets=("DE",)).ok
+    with open_warehouse(settings.resolved_warehouse_url).write() as connection:
+        lost = connection.scalars(sa.select(raw.raw_fetch.c.fetch_id)).all()
+        assert lost
+        for table in (ops.ops_load, ops.ops_finding, raw.raw_fetch):
+            connection.execute(sa.delete(table).where(table.c.fetch_id.in_(lost)))
+        connection.execute(sa.delete(core.core_price_daily))
+    assert run_pipeline(settings, day - dt.timedelta(days=1), day - dt.timedelta(days=1), markets=("DE",)).ok
+    with open_warehouse(settings.resolved_warehouse_url).read() as connection:
+        assert set(lost) <= set(connection.scalars(sa.select(ops.ops_load.c.fetch_id)))
+        assert day in set(connection.scalars(sa.select(core.core_price_daily.c.session_date)))
+
+
 def test_a_killed_run_is_taken_up_by_the_next(tmp_path):
     """Killed while it loads: what was fetched stays, and the next run loads it."""
     code = textwrap.dedent(
