@@ -132,7 +132,7 @@ def _warehouse(settings: Settings) -> Iterator[Examined]:
 
 
 def _operations(connection: sa.Connection) -> Iterator[Examined]:
-    from rally_pipeline.ingest import count_pending
+    from rally_pipeline.fetches import count_pending
 
     run = connection.execute(sa.select(ops.ops_run).order_by(ops.ops_run.c.started_at.desc()).limit(1)).first()
     if run is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rally_pipeline import ingest
+from rally_pipeline import ingest, load_log
 from rally_pipeline.errors import PayloadError, UsageError
 from rally_pipeline.marts.refresh import Refreshed, refresh
 from rally_pipeline.sources import ecb, flow_files, price_files
@@ -27,7 +27,7 @@ class FileOutcome:
     """What became of one file. ``refusal`` is set if it was not even archived."""
 
     path: Path
-    outcome: ingest.LoadOutcome | None
+    outcome: load_log.LoadOutcome | None
     refusal: PayloadError | None = None
 
     @property

@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rally_pipeline import ingest
+from rally_pipeline import fetches, ingest
 from rally_pipeline.archive import FetchRecord
 from rally_pipeline.errors import ArchiveDamagedError, UsageError
 from rally_pipeline.excerpt import Line, excerpt
@@ -276,7 +276,7 @@ def _rule_text(row: QuarantinedRow) -> str:
 
 def _record(workspace: Workspace, fetch_id: str) -> FetchRecord:
     with workspace.warehouse.read() as connection:
-        return ingest.fetch_records(connection, [fetch_id])[0]
+        return fetches.fetch_records(connection, [fetch_id])[0]
 
 
 def _believed(
@@ -367,7 +367,7 @@ def _load_again(
         elif row.state is State.DISCARDED:
             done.append(RowOutcome(row, "discarded before; not read again", True))
     with workspace.warehouse.read() as connection:
-        records = ingest.fetch_records(connection, list(waiting))
+        records = fetches.fetch_records(connection, list(waiting))
         if action == "release":
             _add_earlier(waiting, read_rows(connection))
     # In the order of the clock, so that what was known later is also merged later.

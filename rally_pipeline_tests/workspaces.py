@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from rally_pipeline import ingest
+from rally_pipeline import ingest, load_log
 from rally_pipeline.archive import Archive
 from rally_pipeline.schema import core, metadata
 from rally_pipeline.settings import Settings, load_settings
@@ -68,7 +68,7 @@ def fx_payload(body: bytes, *, known_at: dt.datetime, source: str = "ecb") -> Pa
     return Payload(ecb.request_for("eurofxref.csv", source=source), body, "text/csv", 200, known_at)
 
 
-def deliver(workspace: Workspace, payload: Payload, **options: Any) -> ingest.LoadOutcome:
+def deliver(workspace: Workspace, payload: Payload, **options: Any) -> load_log.LoadOutcome:
     """Keeps and loads one payload."""
     return ingest.load(workspace, ingest.keep(workspace, payload, **options))
 

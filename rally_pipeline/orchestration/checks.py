@@ -36,7 +36,7 @@ from rally_pipeline.quality.rules import rules_for
 from rally_pipeline.sources.base import Dataset, Severity
 
 if TYPE_CHECKING:
-    from rally_pipeline.ingest import LoadOutcome
+    from rally_pipeline.load_log import LoadOutcome
 
 #: The check about payloads of which no row could be read.
 ACCEPTED = "payload_accepted"

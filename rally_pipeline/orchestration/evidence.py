@@ -18,7 +18,8 @@ from rally_pipeline.schema import table_info
 
 if TYPE_CHECKING:
     from rally_pipeline.archive import FetchRecord
-    from rally_pipeline.ingest import FetchFailure, LoadOutcome
+    from rally_pipeline.ingest import FetchFailure
+    from rally_pipeline.load_log import LoadOutcome
 
 #: Rows shown of a table of failures or findings; all of them are in the ops tables.
 _SHOWN = 50

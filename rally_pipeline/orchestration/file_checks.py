@@ -23,7 +23,7 @@ from rally_pipeline.schema import core_flows, ops, raw
 from rally_pipeline.sources.base import Dataset, Severity
 
 if TYPE_CHECKING:
-    from rally_pipeline.ingest import LoadOutcome
+    from rally_pipeline.load_log import LoadOutcome
 
 #: Core tables filled from files only, and what their rows are to the gate.
 FILE_TABLES = {core_flows.core_broker_flow: Dataset.BROKER_FLOW}
@@ -58,7 +58,8 @@ def _checks(table: sa.Table, dataset: Dataset) -> dg.AssetChecksDefinition:
 
 def stored_outcomes(connection: sa.Connection, dataset: Dataset) -> "list[LoadOutcome]":
     """What became of the latest payloads of a dataset, with every expectation's stored result."""
-    from rally_pipeline.ingest import LoadOutcome, fetch_records
+    from rally_pipeline.fetches import fetch_records
+    from rally_pipeline.load_log import LoadOutcome
 
     load, result, fetch = ops.ops_load, ops.ops_quality_result, raw.raw_fetch
     # What a dropped file is about shows when it is read; of one that cannot be read nobody knows.

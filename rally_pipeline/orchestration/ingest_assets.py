@@ -156,7 +156,8 @@ def _days(context: dg.AssetExecutionContext) -> tuple[dt.date, dt.date]:
 
 def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str]) -> dg.MaterializeResult[Any]:
     from rally_pipeline.errors import RateLimitedError, RetryableFetchError
-    from rally_pipeline.ingest import already_answered, fetch_all
+    from rally_pipeline.fetches import already_answered
+    from rally_pipeline.ingest import fetch_all
 
     run: RunWorkspace = context.resources.workspace
     workspace = run.workspace
@@ -225,7 +226,8 @@ def _load(
     context: dg.AssetExecutionContext, market: str, made: Sequence[tuple[dg.AssetKey, sa.Table]]
 ) -> Iterator[Any]:
     from rally_pipeline.errors import ArchiveDamagedError
-    from rally_pipeline.ingest import load, pending
+    from rally_pipeline.fetches import pending
+    from rally_pipeline.ingest import load
 
     run: RunWorkspace = context.resources.workspace
     workspace = run.workspace

@@ -19,7 +19,8 @@ from rally_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from rally_pipeline.archive import FetchRecord
-    from rally_pipeline.ingest import FetchFailure, LoadOutcome
+    from rally_pipeline.ingest import FetchFailure
+    from rally_pipeline.load_log import LoadOutcome
     from rally_pipeline.marts.refresh import Refreshed
     from rally_pipeline.sources.base import FetchRequest
     from rally_pipeline.workspace import Workspace

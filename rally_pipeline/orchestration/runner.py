@@ -207,7 +207,7 @@ def run_pipeline(
     Raises:
         UsageError: there is no such market or source, or `start` is after `end`.
     """
-    from rally_pipeline.ingest import register_archived
+    from rally_pipeline.fetches import register_archived
     from rally_pipeline.workspace import open_workspace
 
     began = time.monotonic()

@@ -16,7 +16,7 @@ import click
 import pytest
 import sqlalchemy as sa
 
-from rally_pipeline import cli, doctor, ingest
+from rally_pipeline import cli, doctor, fetches, ingest
 from rally_pipeline.settings import Settings
 from rally_pipeline_tests.workspaces import (
     ROOT,
@@ -135,7 +135,7 @@ def test_another_writer(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
         # readers do not care
         with workspace.warehouse.read() as connection:
-            assert ingest.count_pending(connection) == 0
+            assert fetches.count_pending(connection) == 0
     workspace.warehouse.engine.dispose()
 
 

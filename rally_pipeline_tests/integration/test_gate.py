@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from rally_pipeline import ingest
+from rally_pipeline import fetches, ingest
 from rally_pipeline.quality import gate, suites
 from rally_pipeline.quality.rules import rules_for
 from rally_pipeline.schema import core, ops
@@ -241,7 +241,7 @@ def test_a_crash_between_quarantine_and_load_loses_neither(
     for name in ("core_price_daily", "ops_quarantine", "ops_load", "ops_quality_result"):
         assert count(workspace, name) == 0
     with workspace.warehouse.read() as connection:
-        assert ingest.pending(connection, Dataset.PRICE) == [record]
+        assert fetches.pending(connection, Dataset.PRICE) == [record]
     ingest.load(workspace, record)
     assert (count(workspace, "core_price_daily"), count(workspace, "ops_quarantine")) == (4, 1)
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from rally_pipeline import ingest
+from rally_pipeline import fetches, ingest, load_log
 from rally_pipeline.errors import ArchiveDamagedError, PermanentFetchError, RateLimitedError, RetryableFetchError
 from rally_pipeline.schema import core
 from rally_pipeline.sources import eastmoney, ecb, hang_seng, yahoo
@@ -86,10 +86,10 @@ class Ingest:
             assert not records
             return failures[0].error
         with self.workspace.warehouse.read() as connection:
-            assert ingest.pending(connection, request.dataset) == records
+            assert fetches.pending(connection, request.dataset) == records
         outcome = ingest.load(self.workspace, records[0])
         with self.workspace.warehouse.read() as connection:
-            assert ingest.pending(connection, request.dataset) == []
+            assert fetches.pending(connection, request.dataset) == []
         (logged,) = rows_of(self.workspace, "ops_load")
         assert (logged["outcome"], logged["rule"], logged["message"]) == (
             outcome.outcome,
@@ -103,7 +103,7 @@ class Ingest:
         return outcome
 
 
-def _check_nothing_lost(workspace: Workspace, outcome: ingest.LoadOutcome) -> None:
+def _check_nothing_lost(workspace: Workspace, outcome: load_log.LoadOutcome) -> None:
     """Every row parsed is in core, was there, or stands in quarantine with payload, locator and itself."""
     merged = outcome.merged
     assert outcome.rows_parsed == merged.new + merged.changed + merged.same + outcome.rows_set_aside
@@ -431,7 +431,7 @@ def test_damaged_archive_loads_nothing_and_stays_to_be_done(workspace: Workspace
         ingest.load(workspace, record)
     assert _bars(workspace) == {}
     with workspace.warehouse.read() as connection:
-        assert ingest.count_pending(connection) == 1
+        assert fetches.count_pending(connection) == 1
     path.write_bytes(payload.body)
     assert ingest.load(workspace, record).merged.new == 1
 
@@ -456,10 +456,10 @@ def test_waiting_payloads_come_oldest_first(workspace: Workspace) -> None:
     for body, at in zip(bodies, times, strict=True):
         ingest.keep(workspace, price_payload(body, known_at=at))
     with workspace.warehouse.read() as connection:
-        waiting = ingest.pending(connection, Dataset.PRICE)
-        assert ingest.pending(connection, Dataset.FX) == []
-        assert ingest.pending(connection, Dataset.PRICE, subjects=["9988.HK"]) == []
-        assert len(ingest.pending(connection, Dataset.PRICE, subjects=["0700.HK"], parsers=["price_files"])) == 3
+        waiting = fetches.pending(connection, Dataset.PRICE)
+        assert fetches.pending(connection, Dataset.FX) == []
+        assert fetches.pending(connection, Dataset.PRICE, subjects=["9988.HK"]) == []
+        assert len(fetches.pending(connection, Dataset.PRICE, subjects=["0700.HK"], parsers=["price_files"])) == 3
     assert [r.known_at for r in waiting] == sorted(times)
 
 
@@ -472,8 +472,8 @@ def test_a_warehouse_is_built_again_from_the_archive_alone(
     again = dataclasses.replace(fresh_copy(template, tmp_path / "again"), archive=workspace.archive)
     for record in again.archive.records():
         with again.warehouse.write() as connection:
-            ingest.register(connection, record)
-            ingest.register(connection, record)
+            fetches.register(connection, record)
+            fetches.register(connection, record)
         ingest.load(again, record)
     assert core_rows(again) == lost
     with again.warehouse.read() as connection:

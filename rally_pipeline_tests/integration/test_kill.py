@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from rally_pipeline import ingest
+from rally_pipeline import fetches, ingest, load_log
 from rally_pipeline.marts.refresh import refresh
 from rally_pipeline.schema import metadata
 from rally_pipeline.sources.base import Dataset
@@ -41,7 +41,7 @@ _VICTIM = """
 import os, sys, time
 from pathlib import Path
 import sqlalchemy as sa
-from rally_pipeline import ingest
+from rally_pipeline import fetches, ingest, load_log
 from rally_pipeline.marts.refresh import refresh
 from rally_pipeline.settings import load_settings
 from rally_pipeline.sources.base import Dataset
@@ -75,7 +75,7 @@ elif what == "refresh":
         refresh(connection)
 else:
     with workspace.warehouse.read() as connection:
-        (record,) = ingest.pending(connection, Dataset.PRICE)
+        (record,) = fetches.pending(connection, Dataset.PRICE)
     ingest.load(workspace, record)
 """
 
@@ -172,10 +172,10 @@ def _everything(workspace: Workspace) -> dict[str, object]:
     return {name: rows_of(workspace, name) for name in metadata.tables}
 
 
-def _complete(workspace: Workspace) -> list[ingest.LoadOutcome]:
+def _complete(workspace: Workspace) -> list[load_log.LoadOutcome]:
     """What the next run does."""
     with workspace.warehouse.read() as connection:
-        waiting = ingest.pending(connection, Dataset.PRICE)
+        waiting = fetches.pending(connection, Dataset.PRICE)
     outcomes = [ingest.load(workspace, record) for record in waiting]
     with workspace.warehouse.write() as connection:
         refresh(connection)
@@ -228,8 +228,8 @@ def test_killed_between_archive_and_load(workspace: Workspace, tmp_path: Path, w
     assert core_rows(workspace) == {"core_price_daily": [], "core_fx_daily": []}
     assert [r["fetch_id"] for r in rows_of(workspace, "raw_fetch")] == ([record.fetch_id] if where == "archive" else [])
     if where == "register":
-        assert ingest.register_archived(workspace) == 1
-        assert ingest.register_archived(workspace) == 0
+        assert fetches.register_archived(workspace) == 1
+        assert fetches.register_archived(workspace) == 0
     (outcome,) = _complete(workspace)
     assert outcome.record.fetch_id == record.fetch_id
     assert outcome.merged.new > 900

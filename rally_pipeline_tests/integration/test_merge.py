@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rally_pipeline import ingest
+from rally_pipeline import ingest, load_log
 from rally_pipeline.archive import Archive
 from rally_pipeline.schema import core, ops, raw, table_info
 from rally_pipeline.sources.base import Payload
@@ -254,7 +254,7 @@ def workspace(tmp_path: Path, warehouse_url: str) -> Iterator[Workspace]:
     opened.warehouse.engine.dispose()
 
 
-def say(workspace: Workspace, at: str, *rows: tuple[Any, ...], symbol: str = "0700.HK") -> ingest.LoadOutcome:
+def say(workspace: Workspace, at: str, *rows: tuple[Any, ...], symbol: str = "0700.HK") -> load_log.LoadOutcome:
     return deliver(workspace, price_payload(price_csv(rows, "date,close"), symbol, known_at=utc(at)))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rally_pipeline import ingest, quarantine
+from rally_pipeline import fetches, ingest, quarantine
 from rally_pipeline.errors import UsageError
 from rally_pipeline.excerpt import excerpt
 from rally_pipeline.publish.quality_report import write_reports
@@ -153,7 +153,7 @@ def test_a_released_row_stays_through_what_comes_late(workspace):
 
 def _record(workspace, fetch_id):
     with workspace.warehouse.read() as connection:
-        return ingest.fetch_records(connection, [fetch_id])[0]
+        return fetches.fetch_records(connection, [fetch_id])[0]
 
 
 def test_a_row_that_breaks_two_rules_enters_when_both_are_released(template, tmp_path):
