@@ -36,7 +36,7 @@ from rally_pipeline.sources.registry import (
     SECOND_OPINIONS,
     SESSION_SOURCES,
 )
-from rally_pipeline.targets import TARGETS, core_frame
+from rally_pipeline.targets import TARGETS, core_frame, with_empty_texts
 from rally_pipeline.warehouse.merge import Delivery, MergeResult, is_untouched, merge, merge_late
 from rally_pipeline.workspace import Workspace
 
@@ -189,7 +189,8 @@ def _read(workspace: Workspace, record: FetchRecord) -> tuple[tuple[Finding, ...
     payload = workspace.archive.payload(record)
     request = record.request
     parsed = source_module(request.parser).parse(payload, workspace.catalog)
-    return parsed.findings, {request.dataset: parsed.frame, **parsed.extra}
+    frames = {request.dataset: parsed.frame, **parsed.extra}
+    return parsed.findings, {dataset: with_empty_texts(dataset, frame) for dataset, frame in frames.items()}
 
 
 def _judge(

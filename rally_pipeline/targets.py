@@ -5,15 +5,18 @@ Belongs here: that mapping, and the shaping of a frame to its table. Does not be
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
 
-from rally_pipeline.schema import core, core_flows
+from rally_pipeline.schema import column_info, core, core_flows
+from rally_pipeline.schema.declare import VERSION_COLUMNS, Matches, NoRule
 from rally_pipeline.sources.base import Dataset
 
 
@@ -50,16 +53,31 @@ TARGETS = {
 
 def core_frame(dataset: Dataset, rows: pd.DataFrame) -> pd.DataFrame:
     """Accepted rows in the columns of the core table."""
-    target = TARGETS[dataset]
-    frame = rows.rename(columns=dict(target.renames))
-    # A text that was left empty is an empty text where the table knows no NULL: parts of a key are never unknown.
-    empty = [c.name for c in target.table.columns if not c.nullable and isinstance(c.type, sa.String)]
-    frame = frame.fillna({name: "" for name in empty if name in frame})
+    frame = rows.rename(columns=dict(TARGETS[dataset].renames))
     if dataset is Dataset.PRICE:
         frame = frame.assign(
             is_flat_bar=_is_flat_bar(rows), split_ratio=rows["split_ratio"].where(rows["split_ratio"] > 0)
         )
     return frame
+
+
+def with_empty_texts(dataset: Dataset, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with empty texts for missing ones wherever the declaration knows no NULL but allows an empty text.
+
+    A part of a key is never unknown: what a row leaves out, it leaves empty.
+    """
+    target = TARGETS[dataset]
+    stored = {name: target.renames.get(name, name) for name in frame.columns}
+    empty = [name for name, of in stored.items() if of in target.table.c and _may_be_empty(target.table.c[of])]
+    return frame.fillna(dict.fromkeys(empty, "")) if empty else frame
+
+
+def _may_be_empty(column: sa.Column[Any]) -> bool:
+    is_text = isinstance(column.type, sa.String) and not column.nullable and column.name not in VERSION_COLUMNS
+    return is_text and all(
+        isinstance(rule, NoRule) or (isinstance(rule, Matches) and re.fullmatch(rule.regex, "") is not None)
+        for rule in column_info(column).rules
+    )
 
 
 def _is_flat_bar(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:

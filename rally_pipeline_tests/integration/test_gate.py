@@ -221,7 +221,7 @@ def test_loading_again_changes_nothing(workspace: Workspace) -> None:
     assert len(results(workspace)) == len(rules_for(Dataset.PRICE))
 
 
-@pytest.mark.parametrize("step", ["_write_quarantine", "_write_load", "_merge"])
+@pytest.mark.parametrize("step", ["write_quarantine", "write_load", "_merge"])
 def test_a_crash_between_quarantine_and_load_loses_neither(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
