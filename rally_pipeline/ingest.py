@@ -21,7 +21,7 @@ from rally_pipeline.archive import FetchRecord
 from rally_pipeline.errors import FetchError, PayloadError
 from rally_pipeline.fetches import records_where, register, was_loaded
 from rally_pipeline.known_facts import broker_contradictions, known_facts
-from rally_pipeline.load_log import LoadOutcome, write_load, write_quarantine, write_restatements
+from rally_pipeline.load_log import LoadOutcome, standing_results, write_load, write_quarantine, write_restatements
 from rally_pipeline.marts.refresh import downstream, mark_stale
 from rally_pipeline.quality.gate import Batch, Verdict, check, row_keys
 from rally_pipeline.quality.results import QualityResult
@@ -326,7 +326,7 @@ def _deliveries_since(
 
 def _accepted(connection: sa.Connection, record: FetchRecord, dataset: Dataset, frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that were accepted when the payload was loaded: what came later is no judge of them."""
-    result, held = ops.ops_quality_result, ops.ops_quarantine
+    result, held = standing_results(), ops.ops_quarantine
     table = TARGETS[dataset].table.name
     query = sa.select(result.c.severity, result.c.is_success, result.c.observed_value).where(
         result.c.fetch_id == record.fetch_id, result.c.table_name == table

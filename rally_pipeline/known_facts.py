@@ -13,10 +13,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 from rally_pipeline.archive import FetchRecord
+from rally_pipeline.load_log import standing_results
 from rally_pipeline.marts.refresh import refresh
 from rally_pipeline.quality.known import LOOK_BACK_DAYS, KnownFacts
 from rally_pipeline.quality.rules import RENAMES
-from rally_pipeline.schema import core_flows, ops, raw, table_info
+from rally_pipeline.schema import core_flows, raw, table_info
 from rally_pipeline.sources.base import Dataset, Severity
 from rally_pipeline.targets import TARGETS
 from rally_pipeline.workspace import Workspace
@@ -85,7 +86,7 @@ def _frame_of(connection: sa.Connection, query: sa.Select[Any], date_column: str
 
 def _row_counts(connection: sa.Connection, record: FetchRecord, dataset: Dataset) -> tuple[int, ...]:
     """Rows of the last payloads that answered a request like this one, about as many days long."""
-    request, fetch, result = record.request, raw.raw_fetch, ops.ops_quality_result
+    request, fetch, result = record.request, raw.raw_fetch, standing_results()
     if request.start is None or request.end is None:
         return ()
     query = (

@@ -54,16 +54,28 @@ class LoadOutcome:
         return self.outcome == "loaded"
 
 
+def standing_results() -> sa.Subquery:
+    """The rows of ``ops_quality_result`` that stand: of each payload those of its last load, not of one before."""
+    result, load = ops.ops_quality_result, ops.ops_load
+    return (
+        sa.select(result)
+        .outerjoin(load, load.c.fetch_id == result.c.fetch_id)
+        .where(sa.or_(load.c.fetch_id.is_(None), load.c.loaded_at == result.c.checked_at))
+        .subquery("standing_result")
+    )
+
+
 def write_load(connection: sa.Connection, outcome: LoadOutcome) -> None:
-    """Writes outcome, findings and results of a payload, in place of those of an earlier load of it."""
+    """Writes outcome and findings of a payload, in place of those of an earlier load, and appends its results."""
     fetch_id = outcome.record.fetch_id
-    for table in (ops.ops_finding, ops.ops_load, ops.ops_quality_result):
+    now = dt.datetime.now(dt.UTC)
+    for table in (ops.ops_finding, ops.ops_load):
         connection.execute(sa.delete(table).where(table.c.fetch_id == fetch_id))
     merged = outcome.merged
     connection.execute(
         sa.insert(ops.ops_load).values(
             fetch_id=fetch_id,
-            loaded_at=dt.datetime.now(dt.UTC),
+            loaded_at=now,
             outcome=outcome.outcome,
             rule=outcome.rule,
             message=outcome.message,
@@ -92,7 +104,6 @@ def write_load(connection: sa.Connection, outcome: LoadOutcome) -> None:
         )
 
     if outcome.results:
-        now = dt.datetime.now(dt.UTC)
         held: dict[tuple[str, str], list[str]] = {}
         for (table_name, row_key), rules in outcome.set_aside.items():
             for rule in rules:

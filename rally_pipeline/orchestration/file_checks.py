@@ -59,9 +59,9 @@ def _checks(table: sa.Table, dataset: Dataset) -> dg.AssetChecksDefinition:
 def stored_outcomes(connection: sa.Connection, dataset: Dataset) -> "list[LoadOutcome]":
     """What became of the latest payloads of a dataset, with every expectation's stored result."""
     from rally_pipeline.fetches import fetch_records
-    from rally_pipeline.load_log import LoadOutcome
+    from rally_pipeline.load_log import LoadOutcome, standing_results
 
-    load, result, fetch = ops.ops_load, ops.ops_quality_result, raw.raw_fetch
+    load, result, fetch = ops.ops_load, standing_results(), raw.raw_fetch
     # What a dropped file is about shows when it is read; of one that cannot be read nobody knows.
     was_checked = sa.exists().where(result.c.fetch_id == load.c.fetch_id, result.c.table_name == TABLES[dataset].name)
     latest = (

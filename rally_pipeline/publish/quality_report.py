@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from rally_pipeline.errors import UsageError
+from rally_pipeline.load_log import standing_results
 from rally_pipeline.quality.rules import TABLES, rules_for
 from rally_pipeline.quarantine import QuarantinedRow, Selection, State, read_rows
 from rally_pipeline.schema import metadata as tables
@@ -42,7 +43,7 @@ _DAYS_SHOWN = 60
 _ROWS_SHOWN = 300
 _OFFENDERS_SHOWN = 10
 _SEVERITY_ORDER = {"error": 0, "quarantine": 1, "warn": 2}
-_RESULT = ops.ops_quality_result
+_RESULT = standing_results()
 _COUNTS = ("checked", "met", "errors", "set_aside", "warnings")
 
 

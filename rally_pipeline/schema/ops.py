@@ -104,9 +104,12 @@ ops_quality_result = table(
     column("unexpected_count", sa.BigInteger(), "Rows that did not meet it.", Range(0)),
     column("examples", sa.Text(), "The first rows that did not, as JSON.", NoRule("free text")),
     column("checked_at", UtcDateTime(), "When.", _CLOCK, unit="UTC"),
-    description="Every expectation of every payload, met or not, with what was observed. Append-only per fetch.",
-    grain="fetch × table × expectation",
-    key=("fetch_id", "table_name", "rule"),
+    description=(
+        "Every expectation of every payload, met or not, with what was observed, each time it was loaded. Append-only; "
+        "those that stand are of the load whose ops_load.loaded_at is their checked_at."
+    ),
+    grain="fetch × table × expectation × load",
+    key=("fetch_id", "table_name", "rule", "checked_at"),
 )
 
 sa.Index(None, ops_quality_result.c.checked_at)

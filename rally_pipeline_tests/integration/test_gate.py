@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from rally_pipeline import fetches, ingest
+from rally_pipeline.load_log import standing_results
 from rally_pipeline.quality import gate, suites
 from rally_pipeline.quality.rules import rules_for
 from rally_pipeline.schema import core, ops
@@ -300,3 +301,19 @@ def test_severities_follow_from_the_rules(workspace: Workspace) -> None:
     deliver(workspace, prices(week()))
     severities = {info.rule: info.severity for info in rules_for(Dataset.PRICE)}
     assert {rule: Severity(row["severity"]) for rule, row in results(workspace).items()} == severities
+
+
+def test_results_of_every_load_are_kept_and_the_last_ones_stand(workspace: Workspace) -> None:
+    rows = [("2024-03-04", 300.0, 303.0, 297.0, 301.0, 1000), ("2024-03-05", 301.0, 304.0, 298.0, 302.0, 1000)]
+    record = ingest.keep(workspace, price_payload(price_csv(rows), known_at=utc("2024-03-06T12:00")))
+    first = ingest.load(workspace, record)
+    second = ingest.load(workspace, record)
+    assert first.results == second.results
+    assert first.results
+    kept = rows_of(workspace, "ops_quality_result")
+    assert len(kept) == 2 * len(first.results)
+    assert len({row["checked_at"] for row in kept}) == 2
+    with workspace.warehouse.read() as connection:
+        standing = connection.execute(sa.select(standing_results())).mappings().all()
+    assert len(standing) == len(second.results)
+    assert {row["checked_at"] for row in standing} == {max(row["checked_at"] for row in kept)}

@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("unexpected_count", sa.BigInteger(), nullable=False),
         sa.Column("examples", sa.Text(), nullable=False),
         sa.Column("checked_at", UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("fetch_id", "table_name", "rule", name=op.f("pk_ops_quality_result")),
+        sa.PrimaryKeyConstraint("fetch_id", "table_name", "rule", "checked_at", name=op.f("pk_ops_quality_result")),
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_ops_quality_result_checked_at"), "ops_quality_result", ["checked_at"])
