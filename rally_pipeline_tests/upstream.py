@@ -54,7 +54,7 @@ class Answer:
             data = self.body.encode()
         else:
             data = json.dumps(self.body).encode()
-        return gzip.compress(data) if self.gzipped else data
+        return gzip.compress(data, mtime=0) if self.gzipped else data
 
 
 @dataclass(frozen=True)

@@ -356,7 +356,7 @@ def test_truncated_transfer(ask: Ingest, workspace: Workspace, fake: FakeUpstrea
 
 
 def test_truncated_gzip_that_claims_to_be_whole(ask: Ingest, workspace: Workspace, fake: FakeUpstream) -> None:
-    whole = gzip.compress(_ecb_xml("2024-03-08", USD=1.0932).encode() * 20)
+    whole = gzip.compress(_ecb_xml("2024-03-08", USD=1.0932).encode() * 20, mtime=0)
     headers = {"Content-Encoding": "gzip", "Content-Length": str(len(whole) - 12)}
     fake.route(ECB, "/stats/eurofxref/*", Answer(whole[:-12], headers=headers))
     result = ask(_request(workspace, ecb, "HKD=X", start=FRIDAY))

@@ -113,7 +113,8 @@ def test_daily() -> None:
     assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == COLUMNS[Dataset.SOUTHBOUND_FLOW]
 
 
-@pytest.mark.parametrize("body", [gzip.compress(DAILY.encode()), b"\xef\xbb\xbf" + DAILY.replace("\n", "\r\n").encode(),
+@pytest.mark.parametrize("body", [gzip.compress(DAILY.encode(), mtime=0),
+                                  b"\xef\xbb\xbf" + DAILY.replace("\n", "\r\n").encode(),
                                   DAILY.replace(",", ";").encode(), DAILY.replace(",", "\t").encode("utf-16"),
                                   b"\n\n" + DAILY.encode()])  # fmt: skip
 def test_daily_encodings(body: bytes) -> None:

@@ -104,8 +104,8 @@ def test_plain_file_gives_a_typed_sorted_frame() -> None:
         PLAIN.replace(",", "\t").encode(),
         PLAIN.replace(",", " , ").encode(),
         PLAIN.replace("date,open", " DATE ,Open").encode(),
-        gzip.compress(PLAIN.encode()),
-        gzip.compress(PLAIN[:30].encode()) + gzip.compress(PLAIN[30:].encode()),
+        gzip.compress(PLAIN.encode(), mtime=0),
+        gzip.compress(PLAIN[:30].encode(), mtime=0) + gzip.compress(PLAIN[30:].encode(), mtime=0),
         (PLAIN + ",,,,,\n\n").encode(),
         (PLAIN + "  ").encode(),
         (PLAIN + ",,,,,").encode(),
@@ -371,7 +371,7 @@ def test_one_row_is_data_with_a_warning() -> None:
         (b" \r\n\n", "not_empty"),
         (b"\xef\xbb\xbf", "not_empty"),
         (b"date,close\n", "not_empty"),
-        (gzip.compress(b""), "not_empty"),
+        (gzip.compress(b"", mtime=0), "not_empty"),
         (b"<!DOCTYPE html><html></html>", "not_html"),
         (b"\n <HTML><body>429", "not_html"),
         (b"date,close\n2024-01-02,\x005\n", "no_nul_bytes"),
@@ -385,9 +385,9 @@ def test_one_row_is_data_with_a_warning() -> None:
         (b"date,close\n2024-01-02,5\n2024-01-03\n", "table_shape"),
         (b'date,close\n2024-01-02,"5\n2024-01-03,5\n', "table_shape"),
         (b"date,close," + b"x" * 200_000 + b"\n2024-01-02,5,\n", "table_shape"),
-        (gzip.compress(PLAIN.encode() * 50)[:-9], "not_truncated"),
-        (gzip.compress(PLAIN.encode())[:-6] + b"\1\2\3\4\5\6", "not_damaged"),
-        (gzip.compress(PLAIN.encode()) + b"rubbish", "not_damaged"),
+        (gzip.compress(PLAIN.encode() * 50, mtime=0)[:-9], "not_truncated"),
+        (gzip.compress(PLAIN.encode(), mtime=0)[:-6] + b"\1\2\3\4\5\6", "not_damaged"),
+        (gzip.compress(PLAIN.encode(), mtime=0) + b"rubbish", "not_damaged"),
     ],
 )
 def test_unusable_file_is_refused_by_rule(body: bytes, rule: str) -> None:
@@ -402,12 +402,12 @@ def test_row_of_other_width_is_named() -> None:
 
 def test_gzip_bomb_stops_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delimited, "MAX_UNPACKED_BYTES", 1_000_000)
-    assert refused(gzip.compress(b"0" * 50_000_000), "^HSI").rule == "size_bound"
+    assert refused(gzip.compress(b"0" * 50_000_000, mtime=0), "^HSI").rule == "size_bound"
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
-    for data in (body, b"date,close\n" + body, gzip.compress(body)):
+    for data in (body, b"date,close\n" + body, gzip.compress(body, mtime=0)):
         with contextlib.suppress(PayloadError):
             parse(data, "^HSI")
 
@@ -496,7 +496,7 @@ def test_request_has_no_folder_in_it() -> None:
 
 def test_read_payload_keeps_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.csv.gz"
-    path.write_bytes(gzip.compress(PLAIN.encode()))
+    path.write_bytes(gzip.compress(PLAIN.encode(), mtime=0))
     request = price_files.request_for("a.csv.gz", symbol="^HSI")
     payload = price_files.read_payload(path, request, NOW)
     assert payload.body == path.read_bytes()
