@@ -67,7 +67,7 @@ def plan(
         start, end: first and last market date, inclusive.
         sources: only these; ``None`` = all.
     """
-    symbols = market_symbols(workspace, market)
+    symbols = workspace.catalog.market_symbols(market)
     today = workspace.today()
     requests: list[FetchRequest] = []
     for name in (*MARKET_SOURCES.get(market, ()), *(PRICE_SOURCES if symbols else ())):
@@ -79,11 +79,6 @@ def plan(
         options = {"sessions": workspace.calendars.known_sessions} if name in SESSION_SOURCES else {}
         requests += source_module(name).plan(workspace.catalog, first, end, symbols=symbols, today=today, **options)
     return requests
-
-
-def market_symbols(workspace: Workspace, market: str) -> list[str]:
-    """Symbols of the instruments of a market."""
-    return [symbol for symbol, i in workspace.catalog.instruments.items() if i.market == market]
 
 
 def fetch_all(

@@ -181,6 +181,10 @@ class Catalog(BaseModel):
         # A symbol wins over an alias of the same spelling; the loader refuses such a catalog anyway.
         return MappingProxyType(by_alias | {symbol: symbol for symbol in self.instruments})
 
+    def market_symbols(self, market: str) -> list[str]:
+        """The instruments of a market, in catalog order."""
+        return [symbol for symbol, instrument in self.instruments.items() if instrument.market == market]
+
     def resolve_symbol(self, text: str) -> str | None:
         """The catalog symbol for a symbol or alias as written in a file (case and blanks ignored), or ``None``."""
         return self._symbols.get(text.strip().upper())

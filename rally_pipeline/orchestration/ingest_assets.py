@@ -18,7 +18,6 @@ from rally_pipeline.orchestration.planning import (
     archived,
     last_finished_session,
     market_sources,
-    market_symbols,
     plan_market,
 )
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
@@ -232,7 +231,7 @@ def _load(
     run: RunWorkspace = context.resources.workspace
     workspace = run.workspace
     start, end = _days(context)
-    symbols = market_symbols(workspace.catalog, market)
+    symbols = workspace.catalog.market_symbols(market)
     with workspace.warehouse.read() as connection:
         if market == "FX":
             waiting = pending(connection, Dataset.FX)

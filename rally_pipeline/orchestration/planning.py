@@ -19,15 +19,10 @@ if TYPE_CHECKING:
     from rally_pipeline.workspace import Workspace
 
 
-def market_symbols(catalog: Catalog, market: str) -> list[str]:
-    """The instruments of a market, in catalog order."""
-    return [symbol for symbol, instrument in catalog.instruments.items() if instrument.market == market]
-
-
 def market_sources(catalog: Catalog, market: str) -> list[str]:
     """Every source of a market's instruments, those of the whole market first."""
     found = dict.fromkeys(MARKET_SOURCES.get(market, ()))
-    for symbol in market_symbols(catalog, market):
+    for symbol in catalog.market_symbols(market):
         found.update(dict.fromkeys(source.source for source in catalog.instruments[symbol].price_sources))
     return list(found)
 
@@ -74,7 +69,7 @@ def archived(workspace: Workspace, market: str, start: dt.date, end: dt.date) ->
     """What was fetched for a market with a request that overlaps the days from `start` to `end`, oldest first."""
     from rally_pipeline.sources.base import Dataset
 
-    symbols = set(market_symbols(workspace.catalog, market))
+    symbols = set(workspace.catalog.market_symbols(market))
     found = []
     for record in workspace.archive.records():
         request = record.request
