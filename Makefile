@@ -11,7 +11,7 @@ export RALLY_HOME ?= $(CURDIR)/.rally
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test ui lint format lock bench clean
+.PHONY: help install demo test eval fuzz ui lint format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,8 +50,15 @@ format: $(INSTALLED) ## Let ruff tidy the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 
+eval: $(INSTALLED) ## Score the reading of brokerage notes on the labelled texts (EVAL_ARGS=--json FILE)
+	@$(BIN)/python -m rally_pipeline_tests.eval $(EVAL_ARGS)
+
 bench: $(INSTALLED) ## Time loading, re-delivery and marts, side by side with what one would use instead
 	@$(BIN)/python -m rally_pipeline_tests.bench
+
+fuzz: $(INSTALLED) ## Read 100,000 random and broken documents of each kind (about half an hour)
+	@RALLY_FUZZ_EXAMPLES=$${RALLY_FUZZ_EXAMPLES:-100000} \
+	  $(BIN)/python -m pytest --timeout=0 rally_pipeline_tests/unit/test_notes_fuzz.py $(PYTEST_ARGS)
 
 lock: $(INSTALLED) ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

@@ -1,16 +1,19 @@
 """The raw payload store: every byte ever given, written once under its SHA-256, and what was asked to get it.
 
 ``objects/ab/abcd…`` holds the bytes, ``fetches/YYYY/MM/DD/<fetch_id>.json`` the request, the fetch time and the time
-from which the facts count as known. Together they are enough to build a warehouse again. Belongs here: storing,
-reading, verifying. Does not belong here: what the bytes mean.
+from which the facts count as known, ``actions/YYYY/MM/DD/<action_id>.json`` what a person decided about a row in
+quarantine, and ``profile`` whether all this is demo or live data. Together they are enough to build a warehouse again.
+Belongs here: storing, reading, verifying. Does not belong here: what the bytes mean.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import json
 import os
+import random
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +22,10 @@ from typing import Any
 
 from rally_pipeline.errors import ArchiveDamagedError
 from rally_pipeline.sources.base import Dataset, FetchRequest, Payload
+
+#: Digits of a SHA-256.
+_ID_LENGTH = 64
+_RESTORE = "Fix: restore the file from a backup."
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,31 @@ class FetchRecord:
         )
 
 
+@dataclass(frozen=True)
+class ActionRecord:
+    """What a person did with a row in quarantine, as in ``ops_quarantine_action``. ``acted_at`` is aware and in UTC."""
+
+    action_id: str
+    fetch_id: str
+    table_name: str
+    row_key: str
+    rule: str
+    action: str
+    reason: str
+    acted_by: str
+    acted_at: dt.datetime
+    outcome: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of JSON types; `from_json` reads it back."""
+        return {**dataclasses.asdict(self), "acted_at": self.acted_at.isoformat()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ActionRecord:
+        """Reads what `to_json` wrote."""
+        return cls(**{**data, "acted_at": dt.datetime.fromisoformat(data["acted_at"])})
+
+
 def _request_json(request: FetchRequest) -> dict[str, Any]:
     return {
         "source": request.source,
@@ -104,13 +136,8 @@ class Archive:
             run_id: the run that fetched it.
         """
         known_at = (known_at or payload.fetched_at).astimezone(dt.UTC)
-        identity = json.dumps(
-            [payload.payload_id, _request_json(payload.request), known_at.isoformat()],
-            sort_keys=True,
-            ensure_ascii=False,
-        )
         record = FetchRecord(
-            fetch_id=hashlib.sha256(identity.encode()).hexdigest(),
+            fetch_id=_fetch_id(payload.payload_id, payload.request, known_at),
             payload_id=payload.payload_id,
             request=payload.request,
             status=payload.status,
@@ -151,16 +178,76 @@ class Archive:
         return Payload(record.request, body, record.media_type, record.status, record.fetched_at)
 
     def records(self, since: dt.date | None = None) -> Iterator[FetchRecord]:
-        """Every fetch stored, in order of known time, then of payload; only those fetched on or after `since` (UTC)."""
+        """Every fetch stored, in order of known time, then of payload; only those fetched on or after `since` (UTC).
+
+        Raises:
+            ArchiveDamagedError: the record of a fetch can no longer be read, or is not what was stored.
+        """
         first = f"{since:%Y/%m/%d}" if since else ""
         root = self.directory / "fetches"
         found = [
-            FetchRecord.from_json(json.loads(path.read_text()))
+            _read_record(path)
             for day in root.glob("*/*/*")
             if day.relative_to(root).as_posix() >= first
             for path in day.glob("*.json")
         ]
         yield from sorted(found, key=lambda record: (record.known_at, record.payload_id, record.fetch_id))
+
+    def payload_ids(self) -> list[str]:
+        """The ids of all payloads stored, in order."""
+        return sorted(path.name for path in (self.directory / "objects").glob("??/*") if len(path.name) == _ID_LENGTH)
+
+    def damages(self, sample: int | None = None) -> Iterator[tuple[str, str]]:
+        """What is no longer as it was stored: a payload's or a fetch's id, and what is wrong with it.
+
+        Args:
+            sample: look at so many payloads, chosen at random, instead of all; records of fetches are all looked at.
+        """
+        wanted = set(self.payload_ids())
+        for path in sorted((self.directory / "fetches").glob("*/*/*/*.json")):
+            try:
+                wanted.add(_read_record(path).payload_id)
+            except ArchiveDamagedError as error:
+                yield path.stem, str(error)
+        chosen = sorted(wanted)
+        if sample is not None and sample < len(chosen):
+            # no secret depends on which are chosen
+            chosen = sorted(random.sample(chosen, sample))  # noqa: S311
+        for payload_id in chosen:
+            try:
+                self.read(payload_id)
+            except ArchiveDamagedError as error:
+                yield payload_id, str(error)
+
+    def store_action(self, record: ActionRecord) -> None:
+        """Writes down, durably, what was decided about a row; storing the same again changes nothing."""
+        text = json.dumps(record.to_json(), ensure_ascii=False, sort_keys=True, indent=1)
+        day = record.acted_at.strftime("%Y/%m/%d")
+        _write_once(self.directory / "actions" / day / f"{record.action_id}.json", text.encode())
+
+    def actions(self) -> list[ActionRecord]:
+        """Everything that was decided about rows, oldest first.
+
+        Raises:
+            ArchiveDamagedError: the record of an action can no longer be read.
+        """
+        found = []
+        for path in (self.directory / "actions").glob("*/*/*/*.json"):
+            try:
+                found.append(ActionRecord.from_json(json.loads(path.read_text())))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ArchiveDamagedError(f"action {path.stem}: {path} cannot be read: {error}. {_RESTORE}") from error
+        return sorted(found, key=lambda record: (record.acted_at, record.action_id))
+
+    @property
+    def profile(self) -> str | None:
+        """Whose data is stored, as `state_profile` was told first; ``None`` if it never was."""
+        path = self.directory / "profile"
+        return path.read_text().strip() if path.exists() else None
+
+    def state_profile(self, profile: str) -> None:
+        """Writes down whose data is stored, unless that is written down already."""
+        _write_once(self.directory / "profile", f"{profile}\n".encode())
 
     def _object_path(self, payload_id: str) -> Path:
         return self.directory / "objects" / payload_id[:2] / payload_id
@@ -168,6 +255,21 @@ class Archive:
     def _record_path(self, record: FetchRecord) -> Path:
         day = record.fetched_at.strftime("%Y/%m/%d")
         return self.directory / "fetches" / day / f"{record.fetch_id}.json"
+
+
+def _fetch_id(payload_id: str, request: FetchRequest, known_at: dt.datetime) -> str:
+    identity = json.dumps([payload_id, _request_json(request), known_at.isoformat()], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(identity.encode()).hexdigest()
+
+
+def _read_record(path: Path) -> FetchRecord:
+    try:
+        record = FetchRecord.from_json(json.loads(path.read_text()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArchiveDamagedError(f"fetch {path.stem}: {path} cannot be read: {error}. {_RESTORE}") from error
+    if _fetch_id(record.payload_id, record.request, record.known_at) != path.stem:
+        raise ArchiveDamagedError(f"fetch {path.stem}: {path} was changed after it was stored. {_RESTORE}")
+    return record
 
 
 def _write_once(path: Path, body: bytes) -> None:

@@ -59,9 +59,13 @@ def cli() -> None:
 def demo(as_of_day: dt.datetime) -> None:
     """Run the whole pipeline offline on demo data and show the leaderboard."""
     from rally_pipeline.demo.anchors import DEMO_NOTICE, WORLD_END, WORLD_START
+    from rally_pipeline.demo.documents import drop
     from rally_pipeline.settings import Profile, load_settings
 
     settings = load_settings(profile=Profile.DEMO)
+    # A warehouse of the other profile is refused before anything is dropped beside it.
+    _open(settings)
+    drop(settings.inbox_dir / "notes")
     click.echo(f"running the daily job over {WORLD_START} … {WORLD_END} against the offline upstream")
     is_ok = _run(settings, WORLD_START, WORLD_END, None, None)
     workspace = _open(settings)
@@ -193,6 +197,128 @@ def import_flows(
     _import(files, read, known_at, no_marts, as_json)
 
 
+_BROKER = click.option("--broker", help="House that wrote it, where the document does not say.")
+_WRITTEN = click.option("--date", "written", type=_DATE, help="Day it was written for, where it does not say.")
+_ANALYST = click.option("--analyst", help="Author, where it does not say.")
+_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@import_.command(name="notes")
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--source", default="file", show_default=True, help="Where they came from, kept beside every row.")
+@_BROKER
+@_WRITTEN
+@_ANALYST
+@_KNOWN_AT
+@_NO_MARTS
+@_JSON
+def import_notes(
+    files: tuple[Path, ...],
+    source: str,
+    broker: str | None,
+    written: dt.datetime | None,
+    analyst: str | None,
+    known_at: str | None,
+    no_marts: bool,
+    as_json: bool,
+) -> None:
+    """Load brokerage notes (txt, md, html, eml, pdf, docx, or csv and jsonl of headlines) and audit their claims.
+
+    Without FILES, what lies in RALLY_HOME/inbox/notes is taken up, and moved to processed/ or rejected/.
+    """
+    from rally_pipeline.imports import note_payload
+
+    declared = _declared(broker, written, analyst)
+    if not files:
+        if declared or known_at:
+            raise click.UsageError("name the files that --broker, --date, --analyst or --known-at are about")
+        _take_up(("notes",), no_marts, as_json)
+
+    def read(path: Path, workspace: Workspace) -> Any:
+        return note_payload(path, workspace, source=source, declared=declared)
+
+    _import(files, read, known_at, no_marts, as_json)
+
+
+def _declared(broker: str | None, written: dt.datetime | None, analyst: str | None) -> dict[str, str]:
+    said = {"broker": broker, "date": written.date().isoformat() if written else None, "analyst": analyst}
+    return {name: value for name, value in said.items() if value}
+
+
+def _take_up(kinds: tuple[str, ...], no_marts: bool, as_json: bool) -> None:
+    from rally_pipeline.console import Progress, write_json
+    from rally_pipeline.inbox import take_up
+    from rally_pipeline.settings import load_settings
+
+    progress = Progress()
+    try:
+        report = take_up(_open(load_settings()), kinds, refresh_marts=not no_marts, progress=progress)
+    finally:
+        progress.done()
+    if as_json:
+        write_json(report.rows(), sys.stdout)
+    else:
+        _echo(report.lines())
+        if not report.files:
+            click.echo("nothing in the inbox")
+    sys.exit(0 if report.ok else 1)
+
+
+@cli.command()
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--jsonl",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Texts, one JSON object a line (text; optional: id, date, source, ticker, broker); '-' = standard input.",
+)
+@_BROKER
+@_WRITTEN
+@_ANALYST
+def extract(
+    file: Path | None, jsonl: Path | None, broker: str | None, written: dt.datetime | None, analyst: str | None
+) -> None:
+    """Print the claims of a note as JSON, one a line; no warehouse is needed."""
+    from rally_pipeline.catalog import load_catalog
+    from rally_pipeline.claims import claim_rows, extract_file, extract_lines
+    from rally_pipeline.console import write_json_lines
+    from rally_pipeline.settings import load_settings
+
+    if (file is None) == (jsonl is None):
+        raise click.UsageError("give FILE or --jsonl FILE")
+    catalog = load_catalog(load_settings().home)
+    if file is not None:
+        extractions: Any = extract_file(file, catalog, declared=_declared(broker, written, analyst))
+        write_json_lines((row for one in extractions for row in claim_rows(one)), sys.stdout)
+        return
+    with click.open_file(str(jsonl), encoding="utf-8", errors="replace") as lines:
+        extractions = extract_lines(lines, catalog)
+        write_json_lines((row for one in extractions for row in claim_rows(one)), sys.stdout)
+
+
+@cli.command()
+@_FILE
+@_BROKER
+@_WRITTEN
+@_ANALYST
+@_JSON
+def audit(file: Path, broker: str | None, written: dt.datetime | None, analyst: str | None, as_json: bool) -> None:
+    """Print the claims of a note with what the warehouse says of each; nothing is stored."""
+    from rally_pipeline.claims import audit_file, audit_rows, audit_table, title_of
+    from rally_pipeline.console import write_json, write_table
+    from rally_pipeline.settings import load_settings
+
+    audited = audit_file(_open(load_settings()), file, declared=_declared(broker, written, analyst))
+    if as_json:
+        write_json(audit_rows(audited), sys.stdout)
+        return
+    for extraction in {id(one.extraction): one.extraction for one in audited}.values():
+        click.echo(title_of(extraction))
+        rows = audit_table([one for one in audited if one.extraction is extraction])
+        write_table(rows, ("verdict", "claim", "type", "who", "why"), sys.stdout)
+    if not audited:
+        click.echo("no claim found")
+
+
 @cli.command(name="as-of")
 @click.argument("instant", metavar="T")
 @click.argument("table")
@@ -219,6 +345,37 @@ def as_of(
             write_csv(rows, columns, sys.stdout)
         else:
             write_table(rows, columns, sys.stdout)
+
+
+@cli.command()
+@click.argument("name", metavar="[TABLE[.COLUMN]]", required=False)
+@click.option("--down", is_flag=True, help="What the column goes into, in place of what it comes from.")
+@click.option("--values", is_flag=True, help="Only what goes into the value, not what decides about it.")
+@click.option("--page", is_flag=True, help="Write HOME/published/lineage/index.html, which draws all of it.")
+@_JSON
+def lineage(name: str | None, down: bool, values: bool, page: bool, as_json: bool) -> None:
+    """Show where a table or column comes from, back to the fields of payloads; no warehouse is needed.
+
+    Without TABLE: which table comes from which.
+    """
+    from rally_pipeline.console import write_json
+    from rally_pipeline.lineage import graph
+    from rally_pipeline.settings import load_settings
+
+    if page:
+        from rally_pipeline.lineage.drawing import write_page
+
+        if name or down or values:
+            raise click.UsageError("--page draws everything; give it alone")
+        path = write_page(load_settings().published_dir / "lineage")
+        if as_json:
+            write_json([{"path": str(path)}], sys.stdout)
+        else:
+            click.echo(path)
+    elif as_json:
+        write_json(graph.edge_rows(name, down=down, only_values=values), sys.stdout)
+    else:
+        _echo(graph.lines(name, down=down, only_values=values))
 
 
 @cli.group()
@@ -336,6 +493,30 @@ def quality_report(run_id: str | None, as_json: bool) -> None:
         write_json([{"path": str(path)} for path in paths], sys.stdout)
     else:
         _echo(map(str, paths))
+
+
+@cli.command()
+@click.argument("table", required=False)
+@_JSON
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown document.")
+def dictionary(table: str | None, as_json: bool, as_markdown: bool) -> None:
+    """Say what the tables hold, or what the columns of TABLE are: type, unit, rules, and where they come from."""
+    from rally_pipeline.console import write_json, write_table
+    from rally_pipeline.publish import dictionary as view
+
+    if as_json and as_markdown:
+        raise click.UsageError("give --json or --markdown, not both")
+    if as_json:
+        write_json(view.entries(table), sys.stdout)
+    elif as_markdown:
+        _echo(view.markdown_lines(view.entries(table)))
+    elif table is None:
+        write_table(view.overview_rows(), ("table", "one row per", "description"), sys.stdout)
+    else:
+        (entry,) = view.entries(table)
+        _echo(view.table_lines(entry))
+        click.echo("")
+        write_table(view.column_rows(entry), ("column", "type", "unit", "description", "rules", "from"), sys.stdout)
 
 
 @cli.command()

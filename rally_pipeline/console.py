@@ -90,6 +90,12 @@ def write_json(rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
     stream.write("\n]\n")
 
 
+def write_json_lines(rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
+    """One JSON object per line, as they come."""
+    for row in rows:
+        stream.write(json.dumps({name: plain(value) for name, value in row.items()}, ensure_ascii=False) + "\n")
+
+
 def write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: TextIO) -> None:
     """CSV with a header. A text that a spreadsheet would run as a formula gets an apostrophe before it."""
     # The writer quotes a cell with "\r" in it only if that is part of its own line end.

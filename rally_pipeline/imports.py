@@ -7,15 +7,16 @@ Belongs here: the order of the steps for files, and the report of it. Does not b
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rally_pipeline import ingest, load_log
+from rally_pipeline.audit.store import AuditReport, audit_stored
 from rally_pipeline.errors import PayloadError, UsageError
 from rally_pipeline.marts.refresh import Refreshed, refresh
-from rally_pipeline.sources import ecb, flow_files, price_files
+from rally_pipeline.sources import ecb, flow_files, note_files, price_files
 from rally_pipeline.sources.base import Payload
 from rally_pipeline.workspace import Workspace
 
@@ -35,6 +36,16 @@ class FileOutcome:
         """Whether its rows were loaded."""
         return self.outcome is not None and self.outcome.is_loaded
 
+    @property
+    def rule(self) -> str:
+        """What refused it; empty if nothing did."""
+        return self.refusal.rule if self.refusal else (self.outcome.rule if self.outcome else "")
+
+    @property
+    def message(self) -> str:
+        """Why; empty if it was loaded."""
+        return str(self.refusal) if self.refusal else (self.outcome.message if self.outcome else "")
+
 
 @dataclass(frozen=True)
 class ImportReport:
@@ -42,6 +53,7 @@ class ImportReport:
 
     files: tuple[FileOutcome, ...]
     refreshed: tuple[Refreshed, ...]
+    audited: AuditReport | None = None
 
     @property
     def ok(self) -> bool:
@@ -56,8 +68,8 @@ class ImportReport:
             yield {
                 "file": str(file.path),
                 "outcome": loaded.outcome if loaded else "refused",
-                "rule": file.refusal.rule if file.refusal else (loaded.rule if loaded else ""),
-                "message": str(file.refusal) if file.refusal else (loaded.message if loaded else ""),
+                "rule": file.rule,
+                "message": file.message,
                 "payload_id": loaded.record.payload_id if loaded else None,
                 "known_at": loaded.record.known_at if loaded else None,
                 "rows_new": merged.new if merged else 0,
@@ -72,7 +84,7 @@ class ImportReport:
         for file in self.files:
             loaded = file.outcome
             if loaded is None or not loaded.is_loaded:
-                yield f"{file.path}: refused, nothing loaded. {file.refusal or (loaded and loaded.message)}"
+                yield f"{file.path}: refused, nothing loaded. {file.message}"
                 continue
             merged = loaded.merged
             yield (
@@ -84,6 +96,9 @@ class ImportReport:
         for mart in self.refreshed:
             since = f"from {mart.start}" if mart.start else "whole"
             yield f"computed {mart.table}: {mart.rows} rows, {since}"
+        if self.audited is not None and self.audited.claims:
+            said = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in self.audited.verdicts.items())
+            yield f"audited {self.audited.audited} of {self.audited.claims} claims; they stand at: {said}"
 
 
 def price_payload(
@@ -134,6 +149,24 @@ def flow_payload(path: Path, workspace: Workspace, *, source: str, unit: str | N
     return flow_files.read_payload(path, request, dt.datetime.now(dt.UTC))
 
 
+def note_payload(
+    path: Path, workspace: Workspace, *, source: str, declared: Mapping[str, str] | None = None
+) -> Payload:
+    """Reads a brokerage note, with its side-car ``NAME.yaml`` where there is one.
+
+    Args:
+        path: the document.
+        workspace: unused; every reader of files gets it.
+        source: where it came from.
+        declared: broker, date, analyst and title as the user gives them; they win over the side-car.
+
+    Raises:
+        UsageError: the provider's name is no name.
+        PayloadError: the file is empty, too large or no regular file, or its side-car cannot be read.
+    """
+    return note_files.payload_of(path, source=_provider(source), declared=declared)
+
+
 def _provider(name: str) -> str:
     if not (0 < len(name) <= 40 and name.replace("_", "").replace("-", "").isalnum() and name.isascii()):
         raise UsageError(f"--source {name!r} is no name. Fix: letters, digits, '-' and '_', at most 40.")
@@ -148,6 +181,7 @@ def import_files(
     known_at: dt.datetime | None,
     refresh_marts: bool,
     progress: Callable[[str], None] = lambda _: None,
+    done: Callable[[FileOutcome], None] = lambda _: None,
 ) -> ImportReport:
     """Loads files one after the other, each in a transaction of its own, then computes what became stale.
 
@@ -167,12 +201,17 @@ def import_files(
             payload = read(path, workspace)
         except PayloadError as refusal:
             outcomes.append(FileOutcome(path, None, refusal))
+            done(outcomes[-1])
             continue
         record = ingest.keep(workspace, payload, known_at=known_at)
         outcomes.append(FileOutcome(path, ingest.load(workspace, record)))
+        done(outcomes[-1])
     refreshed: list[Refreshed] = []
+    audited = None
     if refresh_marts:
         progress("computing marts")
         with workspace.warehouse.write() as connection:
             refreshed = refresh(connection, progress=lambda mart: progress(f"computed {mart.table}"))
-    return ImportReport(tuple(outcomes), tuple(refreshed))
+        progress("auditing claims")
+        audited = audit_stored(workspace)
+    return ImportReport(tuple(outcomes), tuple(refreshed), audited)

@@ -109,6 +109,7 @@ def keep(
     workspace: Workspace, payload: Payload, *, known_at: dt.datetime | None = None, run_id: str | None = None
 ) -> FetchRecord:
     """Archives a payload and registers it in ``raw_fetch``; keeping the same again changes nothing."""
+    workspace.archive.state_profile(workspace.profile.value)
     record = workspace.archive.store(payload, known_at=known_at, run_id=run_id)
     with workspace.warehouse.write() as connection:
         register(connection, record)
@@ -305,6 +306,8 @@ def _deliveries_since(
     for other in found:
         if dataset is Dataset.PRICE and not _may_be_about(workspace, other.request, subjects):
             continue
+        if record.request.dataset is Dataset.NOTE and other.payload_id != record.payload_id:
+            continue  # a note is identified by its bytes, so other documents are about other notes
         try:
             _, frames = _read(workspace, other)
         except PayloadError as error:

@@ -16,8 +16,9 @@ from rally_pipeline.archive import FetchRecord
 from rally_pipeline.load_log import standing_results
 from rally_pipeline.marts.refresh import refresh
 from rally_pipeline.quality.known import LOOK_BACK_DAYS, KnownFacts
+from rally_pipeline.quality.notes import NEAR_DAYS
 from rally_pipeline.quality.rules import RENAMES
-from rally_pipeline.schema import core_flows, raw, table_info
+from rally_pipeline.schema import core_flows, core_notes, raw, table_info
 from rally_pipeline.sources.base import Dataset, Severity
 from rally_pipeline.targets import TARGETS
 from rally_pipeline.workspace import Workspace
@@ -73,7 +74,19 @@ def known_facts(connection: sa.Connection, record: FetchRecord, dataset: Dataset
             about, table.c.source != record.request.source, date.between(first, last), value.is_not(None)
         )
         others = _frame_of(connection, query, date_column)
+    if dataset is Dataset.NOTE:
+        others = _similar_notes(connection, first, last)
     return KnownFacts(previous, others, _row_counts(connection, record, dataset))
+
+
+def _similar_notes(connection: sa.Connection, first: dt.date, last: dt.date) -> pd.DataFrame:
+    """Hashes of the notes of the weeks around, by which near-duplicates are told."""
+    table, around = core_notes.core_note, dt.timedelta(days=NEAR_DAYS)
+    query = sa.select(table.c.note_id, table.c.similarity_hash).where(
+        table.c.known_to_at.is_(None), table.c.as_of_date.between(first - around, last + around)
+    )
+    result = connection.execute(query)
+    return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
 
 
 def _frame_of(connection: sa.Connection, query: sa.Select[Any], date_column: str) -> pd.DataFrame:

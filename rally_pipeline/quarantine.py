@@ -7,6 +7,7 @@ here: deciding what is set aside (`quality/`), loading (`ingest.py`) or printing
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -19,7 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rally_pipeline import fetches, ingest
-from rally_pipeline.archive import FetchRecord
+from rally_pipeline.archive import ActionRecord, FetchRecord
 from rally_pipeline.errors import ArchiveDamagedError, UsageError
 from rally_pipeline.excerpt import Line, excerpt
 from rally_pipeline.marts.refresh import Refreshed, refresh
@@ -426,23 +427,32 @@ def _write(
     connection: sa.Connection, workspace: Workspace, action: str, reason: str, outcomes: Sequence[RowOutcome]
 ) -> None:
     now, user = dt.datetime.now(dt.UTC), workspace.settings.acting_user
-    rows = []
+    records = []
     for outcome in outcomes:
         row = outcome.row
         said = [row.fetch_id, row.table, row.row_key, row.rule, action, reason, user, now.isoformat()]
-        rows.append(
-            {
-                "action_id": hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest(),
-                "fetch_id": row.fetch_id,
-                "table_name": row.table,
-                "row_key": row.row_key,
-                "rule": row.rule,
-                "action": action,
-                "reason": reason.strip(),
-                "acted_by": user,
-                "acted_at": now,
-                "outcome": outcome.outcome,
-            }
+        records.append(
+            ActionRecord(
+                action_id=hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest(),
+                fetch_id=row.fetch_id,
+                table_name=row.table,
+                row_key=row.row_key,
+                rule=row.rule,
+                action=action,
+                reason=reason.strip(),
+                acted_by=user,
+                acted_at=now,
+                outcome=outcome.outcome,
+            )
         )
-    if rows:
+    # First to the archive, from which a warehouse is built again: what was decided is part of what is believed.
+    for record in records:
+        workspace.archive.store_action(record)
+    write_actions(connection, records)
+
+
+def write_actions(connection: sa.Connection, records: Sequence[ActionRecord]) -> None:
+    """Writes down in the warehouse what was done with rows, within the caller's transaction."""
+    if records:
+        rows = [dataclasses.asdict(record) for record in records]
         connection.execute(sa.insert(ops.ops_quarantine_action), rows)

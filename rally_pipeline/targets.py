@@ -8,16 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import sqlalchemy as sa
 
-from rally_pipeline.schema import column_info, core, core_flows
+from rally_pipeline.schema import column_info, core, core_flows, core_notes
 from rally_pipeline.schema.declare import VERSION_COLUMNS, Matches, NoRule
 from rally_pipeline.sources.base import Dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Target:
 
 
 _FLOWS = (Dataset.SOUTHBOUND_FLOW, Dataset.NORTHBOUND_TURNOVER, Dataset.BROKER_FLOW)
+_NOTES = (Dataset.NOTE,)
 
 
 TARGETS = {
@@ -48,6 +51,10 @@ TARGETS = {
     Dataset.TOP_STOCK: Target(core_flows.core_southbound_top_stock_daily, "channel", _FLOWS),
     Dataset.BROKER_FLOW: Target(core_flows.core_broker_flow, "broker", _FLOWS, {"published_at": "published_text"}),
     Dataset.MARKET_TURNOVER: Target(core_flows.core_market_turnover_daily, "market", (Dataset.PRICE,)),
+    Dataset.NOTE: Target(core_notes.core_note, "note_id", _NOTES),
+    Dataset.NOTE_MENTION: Target(core_notes.core_note_mention, "note_id", _NOTES),
+    Dataset.NOTE_CLAIM: Target(core_notes.core_note_claim, "note_id", _NOTES),
+    Dataset.RATING_ACTION: Target(core_notes.core_rating_action, "action_id", (*_NOTES, Dataset.RATING_ACTION)),
 }
 
 
@@ -81,6 +88,9 @@ def _may_be_empty(column: sa.Column[Any]) -> bool:
 
 
 def _is_flat_bar(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    # Here and not above: definitions need the mapping, and not the half second of pandas.
+    import numpy as np
+
     flat = np.zeros(len(rows), dtype=bool)
     for prefix in ("", "adj_"):
         bar = rows[[f"{prefix}{name}" for name in ("open", "high", "low", "close")]].to_numpy()

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+
+import sqlalchemy as sa
 
 from rally_pipeline.archive import Archive
 from rally_pipeline.catalog import Catalog, load_catalog
+from rally_pipeline.schema import ops
 from rally_pipeline.sessions import Calendars
 from rally_pipeline.settings import Profile, Settings
 from rally_pipeline.sources.http import Upstream
@@ -61,7 +64,8 @@ class Workspace:
 
 
 def open_workspace(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> Workspace:
-    """Opens all of it, makes or upgrades the warehouse, and writes the reference tables if they changed.
+    """Opens all of it, makes or upgrades the warehouse, and writes the reference tables and the dictionary if they
+    changed.
 
     Raises:
         UsageError: a setting, the catalog or the warehouse's version or profile is wrong.
@@ -78,4 +82,18 @@ def open_workspace(settings: Settings, tell: Callable[[str], None] = lambda _: N
         changed = sync_reference(connection, catalog, calendars, force=bool(remade))
         if changed:
             mark_all_stale(connection)
+        _sync_dictionary(connection, remade, tell)
     return Workspace(settings, catalog, calendars, Archive(settings.archive_dir), warehouse, profile)
+
+
+def _sync_dictionary(connection: sa.Connection, remade: Collection[str], tell: Callable[[str], None]) -> None:
+    from rally_pipeline.lineage.records import LineageError
+    from rally_pipeline.lineage.upstream import definitions_hash, direct_upstream
+    from rally_pipeline.warehouse.dictionary import sync_dictionary
+
+    is_empty = any(table.name in remade for table in ops.DICTIONARY)
+    try:
+        sync_dictionary(connection, definitions_hash(), direct_upstream, force=is_empty)
+    except LineageError as error:
+        # It describes the numbers and makes none of them: tried again the next time.
+        tell(f"the data dictionary was not written: {error}")

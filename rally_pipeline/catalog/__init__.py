@@ -1,4 +1,4 @@
-"""What exists, as data: instruments, events, calendar overrides (YAML) and the typed loader.
+"""What exists, as data: instruments, events, calendar overrides, brokers, people, names (YAML) and the typed loader.
 
 Belongs here: entries, their types and how they are read. Does not belong here: anything computed from them.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from rally_pipeline.catalog.loader import load_catalog
 from rally_pipeline.catalog.model import (
+    Broker,
+    BrokerKind,
     CalendarExtension,
     CalendarOverride,
     Catalog,
@@ -14,10 +16,15 @@ from rally_pipeline.catalog.model import (
     Instrument,
     Kind,
     Market,
+    OtherName,
+    Person,
     PriceSource,
+    RatingScale,
 )
 
 __all__ = [
+    "Broker",
+    "BrokerKind",
     "CalendarExtension",
     "CalendarOverride",
     "Catalog",
@@ -25,6 +32,9 @@ __all__ = [
     "Instrument",
     "Kind",
     "Market",
+    "OtherName",
+    "Person",
     "PriceSource",
+    "RatingScale",
     "load_catalog",
 ]

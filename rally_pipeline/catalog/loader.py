@@ -4,19 +4,20 @@ Belongs here: reading, merging, checking and hashing of entries. Does not belong
 (`model.py`) or what follows from it (`sessions.py`, `sources/`, `marts/`).
 
 The user's files are ``<home>/catalog/*.yaml``. Each holds any of the sections ``instruments``, ``events``,
-``calendar_overrides`` and ``calendar_extensions``. An entry with a new key is added. An entry whose key is shipped is
-merged over the shipped one field by field: only the fields written change, a list is replaced as a whole, ``null``
-sets an optional field back to nothing, and ``remove: true`` alone takes the entry out. The same entry in two user files
-is an error, because neither could be said to win.
+``calendar_overrides``, ``calendar_extensions``, ``brokers``, ``people`` and ``other_names``. An entry with a new key is
+added. An entry whose key is shipped is merged over the shipped one field by field: only the fields written change, a
+list is replaced as a whole, ``null`` sets an optional field back to nothing, and ``remove: true`` alone takes the entry
+out. The same entry in two user files is an error, because neither could be said to win.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import difflib
+import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +26,8 @@ import yaml
 from pydantic import ValidationError
 
 from rally_pipeline.catalog.model import (
+    Broker,
+    BrokerKind,
     CalendarExtension,
     CalendarOverride,
     Catalog,
@@ -33,12 +36,29 @@ from rally_pipeline.catalog.model import (
     Instrument,
     Kind,
     Market,
+    OtherName,
+    Person,
 )
 from rally_pipeline.errors import CatalogError
 
 SHIPPED = Path(__file__).parent
-SHIPPED_FILES = ("instruments.yaml", "events.yaml", "calendars.yaml")
-SECTIONS = ("instruments", "events", "calendar_overrides", "calendar_extensions")
+SHIPPED_FILES = (
+    "instruments.yaml",
+    "events.yaml",
+    "calendars.yaml",
+    "brokers.yaml",
+    "people.yaml",
+    "other_names.yaml",
+)
+SECTIONS = (
+    "instruments",
+    "events",
+    "calendar_overrides",
+    "calendar_extensions",
+    "brokers",
+    "people",
+    "other_names",
+)
 
 #: No catalog file comes near this; a larger one is not a catalog.
 MAX_FILE_BYTES = 1024 * 1024
@@ -69,7 +89,35 @@ _ADVICE = {
     "known_until": "a date such as 2027-12-31, unquoted",
     "closed": "a list of dates such as [2027-01-01, 2027-02-08]",
     "half_days": "a list of dates such as [2027-02-05], or []",
+    "names": "a list of texts such as [Hang Seng Index, 恒生指数], each of at least two characters",
+    "broker_id": "a key in snake_case, such as goldman_sachs",
+    "person_id": "a key in snake_case, such as steven_leung",
+    "name_id": "a key in snake_case, such as hang_seng_bank",
+    "country": "an ISO code of two capitals, such as US",
+    "weak": "a list of names that are ordinary words too, such as [Needham]",
+    "codes": "a list of texts such as [DB]",
+    "rating_scale": "lists such as {positive: [Outperform], neutral: [Neutral], negative: [Underperform]}",
+    "broker": "a key of the section brokers, or leave it out",
+    "role": "a text of up to 120 characters",
 }
+#: Where the same field means something else in another section.
+_ADVICE_OF: dict[tuple[type[Entry], str], str] = {
+    (Broker, "kind"): f"one of {', '.join(BrokerKind)}",
+    (OtherName, "kind"): "one of index, company, other",
+    (Broker, "aliases"): "a list of names such as [JP Morgan, 摩根大通], each of at least two characters",
+    (Person, "aliases"): "a list of names such as [Chris Beddor], each of at least two characters",
+}
+_SECTION_OF: dict[type[Entry], str] = {
+    Instrument: "instruments",
+    Event: "events",
+    CalendarOverride: "calendar_overrides",
+    CalendarExtension: "calendar_extensions",
+    Broker: "brokers",
+    Person: "people",
+    OtherName: "other_names",
+}
+#: The fields of what is nested in an entry.
+_NESTED = {"price_sources": ("source", "code"), "rating_scale": ("positive", "neutral", "negative")}
 
 
 @dataclass(frozen=True)
@@ -91,7 +139,7 @@ def load_catalog(home: Path | None = None) -> Catalog:
         CatalogError: a file or an entry is wrong; the message names the file, the line, the entry, the field, what is
             wrong and what to write.
     """
-    layers = [_read_layer([SHIPPED / name for name in SHIPPED_FILES])]
+    layers = [_shipped_layer()]
     if home is not None:
         layers.append(_read_layer(_user_files(home / "catalog")))
     merged: dict[str, dict[_Key, _Raw]] = {section: {} for section in SECTIONS}
@@ -103,8 +151,13 @@ def load_catalog(home: Path | None = None) -> Catalog:
     events = {str(key): _build(Event, "event_id", key, raw) for key, raw in merged["events"].items()}
     overrides = [_build(CalendarOverride, "market", key, raw) for key, raw in merged["calendar_overrides"].items()]
     extensions = [_build(CalendarExtension, "market", key, raw) for key, raw in merged["calendar_extensions"].items()]
+    brokers = {str(key): _build(Broker, "broker_id", key, raw) for key, raw in merged["brokers"].items()}
+    people = {str(key): _build(Person, "person_id", key, raw) for key, raw in merged["people"].items()}
+    others = {str(key): _build(OtherName, "name_id", key, raw) for key, raw in merged["other_names"].items()}
     _check_instruments(instruments, merged["instruments"])
     _check_events(events, merged["events"])
+    _check_brokers(brokers, merged["brokers"])
+    _check_people(people, brokers, merged["people"])
     ordered_overrides = tuple(sorted(overrides, key=lambda entry: (entry.market, entry.date)))
     ordered_extensions = tuple(sorted(extensions, key=lambda entry: entry.market))
     return Catalog(
@@ -112,22 +165,30 @@ def load_catalog(home: Path | None = None) -> Catalog:
         events=events,
         calendar_overrides=ordered_overrides,
         calendar_extensions=ordered_extensions,
-        content_hash=_content_hash(instruments, events, ordered_overrides, ordered_extensions),
+        brokers=brokers,
+        people=people,
+        other_names=others,
+        content_hash=_content_hash(
+            {
+                "instruments": instruments,
+                "events": events,
+                "calendar_overrides": ordered_overrides,
+                "calendar_extensions": ordered_extensions,
+                "brokers": brokers,
+                "people": people,
+                "other_names": others,
+            }
+        ),
     )
 
 
-def _content_hash(
-    instruments: Mapping[str, Instrument],
-    events: Mapping[str, Event],
-    overrides: tuple[CalendarOverride, ...],
-    extensions: tuple[CalendarExtension, ...],
-) -> str:
+def _content_hash(sections: Mapping[str, Mapping[str, Entry] | Sequence[Entry]]) -> str:
     """Independent of the order of entries and of how they are written, but not of the order of lists within one."""
     canonical = {
-        "instruments": {key: entry.model_dump(mode="json") for key, entry in instruments.items()},
-        "events": {key: entry.model_dump(mode="json") for key, entry in events.items()},
-        "calendar_overrides": [entry.model_dump(mode="json") for entry in overrides],
-        "calendar_extensions": [entry.model_dump(mode="json") for entry in extensions],
+        section: {key: entry.model_dump(mode="json") for key, entry in entries.items()}
+        if isinstance(entries, Mapping)
+        else [entry.model_dump(mode="json") for entry in entries]
+        for section, entries in sections.items()
     }
     text = json.dumps(canonical, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -149,6 +210,12 @@ def _user_files(folder: Path) -> list[Path]:
         if path.suffix.lower() == ".yml":
             raise CatalogError(f"{path} would not be read: catalog files end in .yaml. Rename it.")
     return [path for path in files if path.suffix == ".yaml"]
+
+
+@functools.cache
+def _shipped_layer() -> dict[str, dict[_Key, _Raw]]:
+    """The shipped entries, read once a process; nobody may change what is returned."""
+    return _read_layer([SHIPPED / name for name in SHIPPED_FILES])
 
 
 def _read_layer(files: list[Path]) -> dict[str, dict[_Key, _Raw]]:
@@ -330,10 +397,7 @@ def _merge(entries: dict[_Key, _Raw], section: str, key: _Key, raw: _Raw) -> Non
 
 def _build(model: type[_Model], key_field: str, key: _Key, raw: _Raw) -> _Model:
     fixed: dict[str, Any] = {"market": key[0], "date": key[1]} if isinstance(key, tuple) else {key_field: key}
-    section = {Instrument: "instruments", Event: "events", CalendarOverride: "calendar_overrides"}.get(
-        model, "calendar_extensions"
-    )
-    where = f"{raw.file} line {raw.line}, {section} entry {_show(key)}"
+    where = f"{raw.file} line {raw.line}, {_SECTION_OF[model]} entry {_show(key)}"
     for name, value in fixed.items():
         if name in raw.fields and raw.fields[name] != value:
             raise CatalogError(
@@ -358,14 +422,12 @@ def _explain(model: type[Entry], problem: Any) -> str:
     path = [str(part) for part in problem["loc"] if not str(part).startswith(("literal[", "str-enum["))]
     field = path[0] if path else ""
     if problem["type"] == "extra_forbidden":
-        names = tuple(model.model_fields) if len(path) == 1 else ("source", "code")
+        names = tuple(model.model_fields) if len(path) == 1 else _NESTED.get(field, ("source", "code"))
         return f"field {path[-1]}: there is no such field. Write {_closest(path[-1], names)}, or leave it out."
     if problem["type"] == "missing":
         # A price source without a source: the advice for the list shows one.
-        return f"field {'.'.join(path)}: is missing. Write {_ADVICE.get(field, 'a value')}."
-    advice = _ADVICE.get(field, "a valid value") + (
-        " or SOUTHBOUND" * (model is CalendarOverride and field == "market")
-    )
+        return f"field {'.'.join(path)}: is missing. Write {_advice(model, field)}."
+    advice = _advice(model, field) + (" or SOUTHBOUND" * (model is CalendarOverride and field == "market"))
     if problem["type"] in ("enum", "literal_error"):
         return f"field {'.'.join(path)}: {problem['input']!r} is not known. Write {advice}."
     message = problem["msg"].removeprefix("Value error, ")
@@ -373,6 +435,10 @@ def _explain(model: type[Entry], problem: Any) -> str:
         return f"field {_named_field(model, message)}: {message}."
     seen = "" if problem["type"] == "value_error" else f" (it is {problem['input']!r})"
     return f"field {'.'.join(path)}: {message}{seen}. Write {advice}."
+
+
+def _advice(model: type[Entry], field: str) -> str:
+    return _ADVICE_OF.get((model, field)) or _ADVICE.get(field, "a valid value")
 
 
 def _named_field(model: type[Entry], message: str) -> str:
@@ -420,6 +486,33 @@ def _check_events(events: Mapping[str, Event], raws: Mapping[_Key, _Raw]) -> Non
             where = _locator(raws, "events", event_id)
             raise CatalogError(
                 f"{where('event_id')}: the rule of event {stem} yields this key itself. Write another key."
+            )
+
+
+def _check_brokers(brokers: Mapping[str, Broker], raws: Mapping[_Key, _Raw]) -> None:
+    """An agency may share a spelling with a broker (S&P did equity research), two brokers may not."""
+    owners: dict[tuple[bool, str], str] = {}
+    for broker_id, broker in brokers.items():
+        is_agency = broker.kind is BrokerKind.RATING_AGENCY
+        for spelling in (*broker.spellings, *broker.codes):
+            owner = owners.setdefault((is_agency, spelling), broker_id)
+            if owner != broker_id:
+                # What the user wrote is what the user can change, even if the other entry comes later.
+                mine, theirs = (owner, broker_id) if raws[broker_id].file.parent == SHIPPED else (broker_id, owner)
+                where = _locator(raws, "brokers", mine)
+                raise CatalogError(f"{where('aliases')}: {spelling} is already a name of {theirs}. Leave it out.")
+
+
+def _check_people(people: Mapping[str, Person], brokers: Mapping[str, Broker], raws: Mapping[_Key, _Raw]) -> None:
+    for person_id, person in people.items():
+        if person.broker and person.broker not in brokers:
+            where = _locator(raws, "people", person_id)
+            raise CatalogError(
+                f"{where('broker')}: {person.broker} is not a broker of the catalog. Write "
+                f"{_closest(person.broker, tuple(brokers))}, or leave it out."
+                if difflib.get_close_matches(person.broker, tuple(brokers), n=1)
+                else f"{where('broker')}: {person.broker} is not a broker of the catalog. Add it to the section "
+                "brokers, or leave it out."
             )
 
 

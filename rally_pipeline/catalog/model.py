@@ -1,4 +1,4 @@
-"""The typed records of the catalog: instruments, events and calendar overrides.
+"""The typed records of the catalog: instruments, events, calendar overrides, brokers, people and other names.
 
 Belongs here: what an entry may contain. Does not belong here: reading YAML (`loader.py`) or calendars (`sessions.py`).
 """
@@ -62,6 +62,22 @@ class PriceSource(Entry):
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Leaderboard = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
+#: A name as it stands in a text, of at least two characters.
+ProseName = Annotated[str, Field(min_length=2, max_length=120, pattern=r"^[^\x00-\x1f]+$")]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+
+
+def _check_distinct(**lists: tuple[str, ...]) -> None:
+    """
+    Raises:
+        ValueError: a list holds the same value twice; the message names the list.
+    """
+    for field, values in lists.items():
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise ValueError(f"'{field}' lists {', '.join(twice)} more than once")
+
+
 #: The calendars an override can correct: every market's, and the Stock Connect southbound one.
 CalendarName = Market | Literal["SOUTHBOUND"]
 
@@ -69,8 +85,9 @@ CalendarName = Market | Literal["SOUTHBOUND"]
 class Instrument(Entry):
     """An index, share, fund or currency pair. ``symbol`` is in Yahoo notation; ``aliases`` are other spellings that
     files carry (stored in capitals). ``price_sources`` stand in order of trust. ``leaderboards`` rank it against their
-    other members; the first is the one shown beside its performance. For FX, ``currency`` is the quote currency and
-    ``base_currency`` the one of which a unit is priced.
+    other members; the first is the one shown beside its performance. ``names`` are what texts call it; they are no
+    spellings that a file may carry, and one that two instruments have means the first of them. For FX, ``currency`` is
+    the quote currency and ``base_currency`` the one of which a unit is priced.
     """
 
     symbol: str = Field(min_length=1, max_length=32, pattern=r"^[\^A-Z0-9][A-Z0-9.=\-]*$")
@@ -82,6 +99,7 @@ class Instrument(Entry):
     price_sources: tuple[PriceSource, ...] = ()
     listing_date: dt.date | None = None
     aliases: tuple[str, ...] = ()
+    names: tuple[ProseName, ...] = ()
     base_currency: Currency | None = None
 
     @field_validator("aliases")
@@ -101,32 +119,110 @@ class Instrument(Entry):
             raise ValueError("'base_currency' is for currency pairs (kind 'fx') only")
         if self.base_currency == self.currency:
             raise ValueError(f"base_currency and currency are both {self.currency}")
-        listed: dict[str, list[str]] = {
-            "price_sources": [source.source for source in self.price_sources],
-            "leaderboards": list(self.leaderboards),
-            "aliases": list(self.aliases),
-        }
-        for field, values in listed.items():
-            twice = sorted({value for value in values if values.count(value) > 1})
-            if twice:
-                raise ValueError(f"'{field}' lists {', '.join(twice)} more than once")
+        _check_distinct(
+            price_sources=tuple(source.source for source in self.price_sources),
+            leaderboards=self.leaderboards,
+            aliases=self.aliases,
+            names=self.names,
+        )
         return self
 
 
 class Event(Entry):
     """A dated event against which moves are measured. Exactly one of ``date``, or ``rule`` which yields one event a
-    year (``event_id`` then gets the year appended: ``lunar_new_year_2025``).
+    year (``event_id`` then gets the year appended: ``lunar_new_year_2025``). ``names`` are what texts call it.
     """
 
     event_id: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)
     name: str = Field(min_length=1, max_length=120)
     date: dt.date | None = None
     rule: Literal["mainland_reopening_after_lunar_new_year"] | None = None
+    names: tuple[ProseName, ...] = ()
 
     @model_validator(mode="after")
     def _one_of_date_and_rule(self) -> Self:
         if (self.date is None) == (self.rule is None):
             raise ValueError("give exactly one of 'date' and 'rule'")
+        _check_distinct(names=self.names)
+        return self
+
+
+class BrokerKind(StrEnum):
+    """What a house is. Agencies rate credit: what they raise or lower is never a rating of a share."""
+
+    BANK = "bank"
+    INDEPENDENT = "independent"
+    RATING_AGENCY = "rating_agency"
+
+
+class RatingScale(Entry):
+    """The rating words of a house, each list best first; empty where the house uses the common ones."""
+
+    positive: tuple[str, ...] = ()
+    neutral: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All its words, best first."""
+        return (*self.positive, *self.neutral, *self.negative)
+
+
+class Broker(Entry):
+    """A house whose notes and ratings are read. ``symbol`` is its own share in Yahoo notation, in the catalog or not.
+    ``aliases`` are other spellings in texts; those of ``weak`` (which may repeat the name or an alias) are ordinary
+    words or surnames too and count only beside a sign of a house; ``codes`` occur in structured feeds only. ``country``
+    is an ISO 3166 code of two letters.
+    """
+
+    broker_id: Key
+    name: ProseName
+    kind: BrokerKind
+    country: str = Field(pattern=r"^[A-Z]{2}$")
+    symbol: str | None = Field(default=None, min_length=1, max_length=32, pattern=r"^[\^A-Z0-9][A-Z0-9.=\-]*$")
+    aliases: tuple[ProseName, ...] = ()
+    weak: tuple[ProseName, ...] = ()
+    codes: tuple[str, ...] = ()
+    rating_scale: RatingScale = RatingScale()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_distinct(aliases=self.aliases, weak=self.weak, codes=self.codes)
+        return self
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Name, aliases and weak names, each once."""
+        return tuple(dict.fromkeys((self.name, *self.aliases, *self.weak)))
+
+
+class Person(Entry):
+    """Somebody whose remarks are attributed. ``broker`` is a `broker_id`, ``""`` = none of the catalog's."""
+
+    person_id: Key
+    name: ProseName
+    broker: str = ""
+    role: str = Field(default="", max_length=120)
+    aliases: tuple[ProseName, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_distinct(aliases=self.aliases)
+        return self
+
+
+class OtherName(Entry):
+    """Names of something that is not in the catalog but must not be mistaken for what is. ``index`` and ``company`` are
+    mentioned without a catalog key; ``other`` is not mentioned at all.
+    """
+
+    name_id: Key
+    kind: Literal["index", "company", "other"]
+    names: tuple[ProseName, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_distinct(names=self.names)
         return self
 
 
@@ -171,6 +267,9 @@ class Catalog(BaseModel):
     events: dict[str, Event]
     calendar_overrides: tuple[CalendarOverride, ...]
     calendar_extensions: tuple[CalendarExtension, ...] = ()
+    brokers: dict[str, Broker] = {}
+    people: dict[str, Person] = {}
+    other_names: dict[str, OtherName] = {}
     content_hash: str
 
     @cached_property

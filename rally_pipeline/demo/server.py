@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from rally_pipeline.catalog.model import Instrument, Kind
-from rally_pipeline.demo import anchors, fx
+from rally_pipeline.demo import anchors, fx, ratings
 from rally_pipeline.demo.flows import (
     CHANNELS,
     NORTHBOUND_UNDISCLOSED,
@@ -273,6 +273,29 @@ def _yahoo_meta(view: View, instrument: Instrument, bars: Bars, first_picked: in
         "post": {**period, "start": closes},
     }
     return meta
+
+
+def yahoo_quote_summary(view: View, request: DemoRequest) -> DemoAnswer:
+    """The rating history of a share, which is the only module of the real quoteSummary that is played."""
+
+    def refused(status: int, code: str, description: str) -> DemoAnswer:
+        error = {"code": code, "description": description}
+        return json_answer({"quoteSummary": {"result": None, "error": error}}, status)
+
+    symbol = request.match["symbol"].upper()
+    if not request.params.get("crumb"):
+        error = {"code": "Unauthorized", "description": "Invalid Crumb"}
+        return json_answer({"finance": {"result": None, "error": error}}, 401)
+    instrument = view.world.catalog.instruments.get(symbol)
+    if instrument is None:
+        return refused(404, "Not Found", f"Quote not found for symbol: {symbol}")
+    if instrument.kind is not Kind.SHARE:
+        return refused(404, "Not Found", f"No fundamentals data found for symbol: {symbol}")
+    if request.params.get("modules") != "upgradeDowngradeHistory":
+        return refused(400, "Bad Request", "Invalid input - unknown modules")
+    rows = ratings.history(symbol, view.bars(symbol), view.end)
+    module = {"history": rows, "maxAge": 86400}
+    return json_answer({"quoteSummary": {"result": [{"upgradeDowngradeHistory": module}], "error": None}})
 
 
 def yahoo_cookie(_view: View, _request: DemoRequest) -> DemoAnswer:
@@ -761,6 +784,8 @@ def ecb_history(view: View, _request: DemoRequest) -> DemoAnswer:
 ROUTES: tuple[Route, ...] = (
     Route("query1.finance.yahoo.com", r"/v8/finance/chart/(?P<symbol>[^/]+)", yahoo_chart),
     Route("query2.finance.yahoo.com", r"/v8/finance/chart/(?P<symbol>[^/]+)", yahoo_chart),
+    Route("query1.finance.yahoo.com", r"/v10/finance/quoteSummary/(?P<symbol>[^/]+)", yahoo_quote_summary),
+    Route("query2.finance.yahoo.com", r"/v10/finance/quoteSummary/(?P<symbol>[^/]+)", yahoo_quote_summary),
     Route("query1.finance.yahoo.com", r"/v1/test/getcrumb", yahoo_crumb),
     Route("query2.finance.yahoo.com", r"/v1/test/getcrumb", yahoo_crumb),
     Route("fc.yahoo.com", r"/?", yahoo_cookie),

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from rally_pipeline.marts.flows import SERVES_FLOWS, flow_inputs_as_of
 from rally_pipeline.marts.inputs import EVERYTHING, Derived, Inputs, current_inputs
 from rally_pipeline.marts.refresh import DERIVED
-from rally_pipeline.schema import core, mart
+from rally_pipeline.schema import core, core_notes, mart
 from rally_pipeline.warehouse.asof import as_of
 
 #: Which input of a definition a derived table serves.
@@ -32,18 +32,33 @@ def derived_as_of(connection: sa.Connection, name: str, at: dt.datetime) -> sa.T
     Raises:
         KeyError: no such derived table.
     """
+    return derived_chain_as_of(connection, name, at)[name]
+
+
+def derived_chain_as_of(connection: sa.Connection, name: str, at: dt.datetime) -> dict[str, sa.Table]:
+    """As `derived_as_of`, with every derived table that `name` is computed from, by name.
+
+    Raises:
+        KeyError: no such derived table.
+    """
     by_name = {derived.table.name: derived for derived in DERIVED}
     wanted = by_name[name]
+    chain: dict[str, sa.Table] = {}
     inputs = current_inputs().replace(
-        prices_raw=as_of(core.core_price_daily, at), fx_raw=as_of(core.core_fx_daily, at), **flow_inputs_as_of(at)
+        prices_raw=as_of(core.core_price_daily, at),
+        fx_raw=as_of(core.core_fx_daily, at),
+        notes_raw=as_of(core_notes.core_note, at),
+        note_claims_raw=as_of(core_notes.core_note_claim, at),
+        rating_actions_raw=as_of(core_notes.core_rating_action, at),
+        **flow_inputs_as_of(at),
     )
     needed = _needed(wanted, by_name)
     for derived in DERIVED:
         if derived.table.name not in needed:
             continue
-        made = _materialise(connection, derived, inputs)
+        made = chain[derived.table.name] = _materialise(connection, derived, inputs)
         if derived is wanted:
-            return made
+            return chain
         if derived.table.name in _SERVES:
             inputs = inputs.replace(**{_SERVES[derived.table.name]: made})
     raise AssertionError(f"{name} was not reached")

@@ -23,7 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from rally_pipeline.schema import core, core_flows, mart, mart_flows
+from rally_pipeline.schema import core, core_flows, core_notes, mart, mart_flows
 
 #: Longest distance, in calendar days, between the day asked for and the bar taken for it.
 BASE_TOLERANCE_DAYS = 7
@@ -66,6 +66,10 @@ class Inputs:
     southbound: sa.FromClause
     southbound_since_event: sa.FromClause
     reconciliation: sa.FromClause
+    notes_raw: sa.FromClause
+    note_claims_raw: sa.FromClause
+    rating_actions_raw: sa.FromClause
+    brokers: sa.FromClause
 
     def replace(self, **changes: sa.FromClause) -> Inputs:
         """The same inputs with some of them exchanged."""
@@ -97,6 +101,10 @@ def current_inputs() -> Inputs:
         southbound=core_flows.core_southbound_resolved_daily,
         southbound_since_event=mart_flows.mart_southbound_since_event,
         reconciliation=mart_flows.ops_reconciliation,
+        notes_raw=_versions(core_notes.core_note, "note_believed"),
+        note_claims_raw=_versions(core_notes.core_note_claim, "note_claim_believed"),
+        rating_actions_raw=_versions(core_notes.core_rating_action, "rating_action_believed"),
+        brokers=core.core_broker,
     )
 
 

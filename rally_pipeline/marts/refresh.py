@@ -23,8 +23,10 @@ from rally_pipeline.marts.flows import DERIVED_FLOWS
 from rally_pipeline.marts.index_performance import INDEX_PERFORMANCE
 from rally_pipeline.marts.inputs import Derived, Inputs, Scope, current_inputs
 from rally_pipeline.marts.leaderboard import LEADERBOARD
+from rally_pipeline.marts.positioning import POSITIONING
 from rally_pipeline.marts.price_extremes import PRICE_EXTREMES
 from rally_pipeline.marts.price_since_event import PRICE_SINCE_EVENT
+from rally_pipeline.marts.rating_actions import RATING_ACTIONS
 from rally_pipeline.marts.trading_volume import TRADING_VOLUME_DAILY, TRADING_VOLUME_MONTHLY
 from rally_pipeline.schema import core, metadata, table_info
 from rally_pipeline.schema.ops import ops_stale
@@ -41,7 +43,7 @@ DERIVED_PRICES: tuple[Derived, ...] = (
     TRADING_VOLUME_DAILY,
 )
 #: Every derived table, after all it depends on.
-DERIVED: tuple[Derived, ...] = (*DERIVED_PRICES, *DERIVED_FLOWS)
+DERIVED: tuple[Derived, ...] = (*DERIVED_PRICES, *DERIVED_FLOWS, RATING_ACTIONS, POSITIONING)
 #: Subject of a mark that is about all of them.
 ALL = "*"
 #: Start of a mark that is about all of history.

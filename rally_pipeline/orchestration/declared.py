@@ -1,34 +1,43 @@
-"""What Dagster is told about a table, all of it derived from the table's declaration.
+"""What Dagster is told about a table, all of it derived from the table's declaration or definition.
 
-Belongs here: column schema, description, owners, kinds. Does not belong here: what a run found (`evidence.py`).
+Belongs here: column schema, column lineage, description, owners, kinds. Does not belong here: what a run found
+(`evidence.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
 
+from rally_pipeline.lineage.graph import by_source, in_words, lineage_graph
 from rally_pipeline.schema import column_info, metadata, table_info
-from rally_pipeline.schema.declare import InTable, Matches, OneOf, Range, Rule
+from rally_pipeline.schema.declare import rule_text, type_name
 
+#: Where Dagster looks for the lineage of columns.
+LINEAGE = "dagster/column_lineage"
 #: Groups of the asset graph.
 GROUPS = ("ingest", "core", "marts", "reference", "ops")
 
 
 def table_schema(table: sa.Table) -> dg.TableSchema:
-    """The column schema of a declared table: types, descriptions with units, rules as constraints."""
+    """The column schema of a declared table: types, descriptions with units and where a column comes from, which the
+    open-source UI shows nowhere else, rules as constraints.
+    """
     key = table.primary_key.columns
+    lineage = lineage_graph().tables.get(table.name)
     columns = []
     for column in table.columns:
         said = column_info(column)
         unit = f" [{said.unit}]" if said.unit else ""
+        source = in_words(lineage.columns[column.name]) if lineage else ""
         columns.append(
             dg.TableColumn(
                 name=column.name,
-                type=_type_name(column.type),
-                description=f"{said.description}{unit}",
+                type=type_name(column.type),
+                description=f"{said.description}{unit}{f' ← {source}' if source else ''}",
                 constraints=dg.TableColumnConstraints(
                     nullable=bool(column.nullable),
                     unique=len(key) == 1 and column.name in key,
@@ -42,25 +51,24 @@ def table_schema(table: sa.Table) -> dg.TableSchema:
     return dg.TableSchema(columns=columns, constraints=dg.TableConstraints(other=constraints))
 
 
-def rule_text(rule: Rule) -> str:
-    """A rule of a column in words; empty where there is nothing to check."""
-    if isinstance(rule, Range):
-        low = "" if rule.low is None else f"{rule.low:g} {'<' if rule.strict_low else '≤'} "
-        high = "" if rule.high is None else f" ≤ {rule.high:g}"
-        return f"{low}value{high}" if low or high else ""
-    if isinstance(rule, OneOf):
-        return f"one of {', '.join(rule.values)}"
-    if isinstance(rule, Matches):
-        return f"matches {rule.regex}"
-    if isinstance(rule, InTable):
-        return f"in {rule.table}.{rule.column}"
-    return ""
+def lineage_metadata(name: str, keys: Callable[[str], Iterable[dg.AssetKey]]) -> dg.TableColumnLineage:
+    """The column lineage of table `name`: every column of another table that a column's own expression reads.
 
-
-def _type_name(type_: sa.types.TypeEngine[Any]) -> str:
-    if isinstance(type_, sa.types.TypeDecorator):
-        return "TIMESTAMP (UTC)"
-    return str(type_)
+    Args:
+        name: a table whose columns come from other tables.
+        keys: the assets that hold a table; a column of it is named with each of them.
+    """
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(key, ref.column)
+                for ref in by_source(found)
+                if ref.table in metadata.tables
+                for key in keys(ref.table)
+            ]
+            for column, found in lineage_graph().tables[name].columns.items()
+        }
+    )
 
 
 def declared(name: str) -> dict[str, Any]:

@@ -14,13 +14,19 @@ from rally_pipeline.catalog import load_catalog
 from rally_pipeline.orchestration.file_checks import file_checks
 from rally_pipeline.orchestration.ingest_assets import core_keys, ingest_assets, raw_key
 from rally_pipeline.orchestration.mart_assets import mart_assets
+from rally_pipeline.orchestration.note_assets import AUDIT, FEED_RATINGS, RAW_RATINGS, note_assets, note_keys
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS, market_partitions
+from rally_pipeline.orchestration.inbox_sensor import inbox_sensor
 from rally_pipeline.orchestration.reference_assets import file_specs, ops_specs, reference_assets
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace, workspace_resource
 from rally_pipeline.settings import Settings
 from rally_pipeline.warehouse.engine import normalise_url
 
 MARTS_JOB = "marts"
+NOTES_JOB = "notes"
+RATINGS_JOB = "ratings"
+#: Marts about notes, computed in the run that read them.
+_OF_NOTES = (dg.AssetKey(["mart_rating_actions"]), dg.AssetKey(["mart_positioning"]))
 
 
 def ingest_job_name(market: str) -> str:
@@ -45,6 +51,7 @@ def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
     catalog = load_catalog(settings.home)
     fetched_and_loaded = ingest_assets(catalog, market_partitions(settings), database)
     derived = mart_assets(INGEST_MARKETS, database)
+    documents = note_assets(database)
     reference = reference_assets(database)
     of_files = file_checks()
     facts = [key for market in INGEST_MARKETS for key in core_keys(market)]
@@ -58,13 +65,27 @@ def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
     ]
     marts = dg.define_asset_job(
         MARTS_JOB,
-        selection=dg.AssetSelection.assets(*derived, reference) | dg.AssetSelection.checks(*of_files),
+        selection=dg.AssetSelection.assets(*derived, AUDIT, reference) | dg.AssetSelection.checks(*of_files),
         description="Compute what is stale of the resolved facts and of the marts.",
     )
+    jobs += [
+        dg.define_asset_job(
+            NOTES_JOB,
+            selection=dg.AssetSelection.assets(*note_keys(), *_OF_NOTES, AUDIT),
+            description="Read the documents in the inbox and audit what they claim.",
+        ),
+        dg.define_asset_job(
+            RATINGS_JOB,
+            selection=dg.AssetSelection.assets(RAW_RATINGS, FEED_RATINGS),
+            description="Fetch and load ratings and price targets.",
+        ),
+    ]
+    facts += [*note_keys()[1:], FEED_RATINGS]
     return dg.Definitions(
-        assets=[*fetched_and_loaded, *derived, reference, *file_specs(database), *ops_specs(facts, database)],
+        assets=[*fetched_and_loaded, *documents, *derived, reference, *file_specs(database), *ops_specs(facts, database)],
         asset_checks=of_files,
         jobs=[*jobs, marts],
+        sensors=[inbox_sensor(settings, NOTES_JOB)],
         resources={WORKSPACE: workspace_resource(settings, opened)},
         # Steps are short and the warehouse has one writer: starting a process for each would cost more than it gives.
         executor=dg.in_process_executor,

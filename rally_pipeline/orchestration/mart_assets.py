@@ -10,24 +10,22 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
-from sqlalchemy.sql import visitors
 
-from rally_pipeline.marts import DERIVED, EVERYTHING, Derived, Refreshed, current_inputs, refresh
+from rally_pipeline.lineage import table_lineage
+from rally_pipeline.marts import DERIVED, Derived, Refreshed, refresh
 from rally_pipeline.orchestration import evidence, plots
-from rally_pipeline.orchestration.declared import declared
+from rally_pipeline.orchestration.declared import LINEAGE, declared, lineage_metadata
 from rally_pipeline.orchestration.ingest_assets import WRITER_POOL, core_keys
+from rally_pipeline.orchestration.note_assets import FEED_RATINGS, NOTE_RATINGS
 from rally_pipeline.orchestration.partitions import weekdays
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
-from rally_pipeline.schema import metadata, table_info
+from rally_pipeline.schema import table_info
 
 
 def source_tables(derived: Derived) -> list[str]:
     """The declared tables that the definition reads, itself excepted: those of its select, in order of name."""
-    found = {
-        element.name
-        for element in visitors.iterate(derived.select(current_inputs(), EVERYTHING))
-        if isinstance(element, sa.Table) and element.name in metadata.tables
-    }
+    lineage = table_lineage(derived)
+    found = {one.source.table for one in lineage.rows.union(*lineage.columns.values())}
     return sorted((found | set(derived.inputs)) - {derived.table.name})
 
 
@@ -36,26 +34,32 @@ def mart_assets(markets: Sequence[str], database: str) -> list[dg.AssetsDefiniti
     return [_mart_asset(derived, markets, database) for derived in DERIVED]
 
 
+def asset_keys(table: str, markets: Sequence[str]) -> list[dg.AssetKey]:
+    """The assets that hold a table: one for each market or way in, where it has several."""
+    if table == "core_rating_action":
+        return [NOTE_RATINGS, FEED_RATINGS]
+    if table == "core_price_daily":
+        sliced = {key for market in markets for key in core_keys(market)}
+        # Currency pairs are instruments too, but their payloads go to core_fx_daily only.
+        return [key for key in sorted(sliced) if key.path[0] == table]
+    return [dg.AssetKey([table])]
+
+
 def _deps(tables: Iterable[str], markets: Sequence[str]) -> list[dg.AssetDep]:
     # A row looks back over all earlier days, and the days of markets and weekdays have different time zones.
     everything = dg.AllPartitionMapping()
     sliced = {key for market in markets for key in core_keys(market)}
     deps = []
     for name in tables:
-        if name == "core_price_daily":
-            keys = [key for key in sorted(sliced) if key.path[0] == name]
-            # Currency pairs are instruments too, but their payloads go to core_fx_daily only.
-            deps += [dg.AssetDep(key, partition_mapping=everything) for key in keys]
-        elif dg.AssetKey([name]) in sliced:
-            deps.append(dg.AssetDep(dg.AssetKey([name]), partition_mapping=everything))
-        else:
-            deps.append(dg.AssetDep(dg.AssetKey([name])))
+        for key in asset_keys(name, markets):
+            deps.append(dg.AssetDep(key, partition_mapping=everything) if key in sliced else dg.AssetDep(key))
     return deps
 
 
 def _mart_asset(derived: Derived, markets: Sequence[str], database: str) -> dg.AssetsDefinition:
     table = derived.table
     about = declared(table.name)
+    lineage = lineage_metadata(table.name, lambda name: asset_keys(name, markets))
 
     @dg.asset(
         key=dg.AssetKey([table.name]),
@@ -67,16 +71,18 @@ def _mart_asset(derived: Derived, markets: Sequence[str], database: str) -> dg.A
         pool=WRITER_POOL,
         required_resource_keys={WORKSPACE},
         owners=about["owners"],
-        metadata=about["metadata"],
+        metadata={**about["metadata"], LINEAGE: lineage},
         description=about["description"],
     )
     def mart_asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        return _refresh(context, derived)
+        return _refresh(context, derived, lineage)
 
     return mart_asset
 
 
-def _refresh(context: dg.AssetExecutionContext, derived: Derived) -> dg.MaterializeResult[Any]:
+def _refresh(
+    context: dg.AssetExecutionContext, derived: Derived, lineage: dg.TableColumnLineage
+) -> dg.MaterializeResult[Any]:
     run: RunWorkspace = context.resources.workspace
     warehouse = run.workspace.warehouse
     table = derived.table
@@ -89,7 +95,7 @@ def _refresh(context: dg.AssetExecutionContext, derived: Derived) -> dg.Material
         last = _last_day(connection, table)
         plot = plots.derived_plot(connection, table, derived.subject, last) if last else None
     shown = {"last_year": plot} if plot else {}
-    return evidence.materialized(context, {**shown, **found, **_what_was_done(done)})
+    return evidence.materialized(context, {**shown, **found, **_what_was_done(done), LINEAGE: lineage})
 
 
 def _what_was_done(done: Sequence[Refreshed]) -> dict[str, dg.MetadataValue]:

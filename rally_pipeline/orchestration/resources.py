@@ -14,6 +14,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from rally_pipeline import __version__
+from rally_pipeline.made_with import made_with
 from rally_pipeline.schema import ops
 from rally_pipeline.settings import Settings
 
@@ -105,6 +106,7 @@ def record_start(workspace: Workspace, run: dg.DagsterRun) -> None:
                 outcome="running",
                 message="",
                 code_version=__version__,
+                **made_with(workspace.catalog),
             )
         )
 

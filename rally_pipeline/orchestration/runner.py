@@ -18,7 +18,8 @@ from rally_pipeline.errors import UsageError
 from rally_pipeline.orchestration.evidence import names
 from rally_pipeline.orchestration.ingest_assets import raw_key
 from rally_pipeline.orchestration.instance import end_dead_runs, open_instance, run_tags
-from rally_pipeline.orchestration.jobs import MARTS_JOB, build_definitions, ingest_job_name
+from rally_pipeline.orchestration.jobs import MARTS_JOB, NOTES_JOB, RATINGS_JOB, build_definitions, ingest_job_name
+from rally_pipeline.orchestration.note_assets import RATINGS_SOURCE
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS
 from rally_pipeline.orchestration.planning import (
     known_sources,
@@ -84,12 +85,41 @@ class MarketReport:
 
 
 @dataclass(frozen=True)
+class DocumentReport:
+    """What became of the ratings asked for, or of the documents in the inbox.
+
+    Attributes:
+        name: ``RATINGS`` or ``NOTES``.
+        run_id: the Dagster run.
+        loaded: payloads read.
+        refused: one line per payload refused as a whole.
+        rows_new, rows_changed, rows_same, rows_set_aside: rows.
+        error: why the run failed.
+        ok: whether it succeeded. A document that was refused lies in ``rejected/`` with its reason and fails nothing.
+        seconds: how long it took.
+    """
+
+    name: str
+    run_id: str
+    loaded: int
+    refused: tuple[str, ...]
+    rows_new: int
+    rows_changed: int
+    rows_same: int
+    rows_set_aside: int
+    error: str
+    ok: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
 class RunReport:
     """What a run of the pipeline did.
 
     Attributes:
         start, end: the days asked for.
         markets: one report per market with anything to do.
+        documents: one report for ratings, one for the notes in the inbox.
         skipped: why a market had nothing to do, one line each.
         ended: markets whose calendar ends before the last day asked for, one line each; the others go on.
         marts: tables computed again, with rows and seconds.
@@ -103,6 +133,7 @@ class RunReport:
     start: dt.date
     end: dt.date
     markets: tuple[MarketReport, ...]
+    documents: tuple[DocumentReport, ...]
     skipped: tuple[str, ...]
     ended: tuple[str, ...]
     marts: tuple[Refreshed, ...]
@@ -113,34 +144,39 @@ class RunReport:
     seconds: float
 
     @property
+    def parts(self) -> tuple[MarketReport | DocumentReport, ...]:
+        """All that was fetched and loaded."""
+        return (*self.markets, *self.documents)
+
+    @property
     def ok(self) -> bool:
         """Whether everything that was asked for came and was computed."""
-        return not self.marts_error and not self.ended and all(market.ok for market in self.markets)
+        return not self.marts_error and not self.ended and all(part.ok for part in self.parts)
 
     @property
     def run_ids(self) -> tuple[str, ...]:
         """All Dagster runs, in order."""
-        return (*(market.run_id for market in self.markets if market.run_id), self.marts_run_id)
+        return (*(part.run_id for part in self.parts if part.run_id), self.marts_run_id)
 
     @property
     def rows_new(self) -> int:
         """Facts that were not known before."""
-        return sum(market.rows_new for market in self.markets)
+        return sum(part.rows_new for part in self.parts)
 
     @property
     def rows_changed(self) -> int:
         """Facts that were restated."""
-        return sum(market.rows_changed for market in self.markets)
+        return sum(part.rows_changed for part in self.parts)
 
     @property
     def rows_same(self) -> int:
         """Facts already known as they are."""
-        return sum(market.rows_same for market in self.markets)
+        return sum(part.rows_same for part in self.parts)
 
     @property
     def rows_set_aside(self) -> int:
         """Rows that were not believed."""
-        return sum(market.rows_set_aside for market in self.markets)
+        return sum(part.rows_set_aside for part in self.parts)
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -162,6 +198,17 @@ class RunReport:
                 found.append(f"     … and {len(m.refused) - 5} more refused")
             if m.unserved:
                 found.append(f"     nothing at all for: {names(m.unserved)}")
+        for d in self.documents:
+            found.append(
+                f"{d.name:<11}{'ok    ' if d.ok else 'FAILED'} {d.loaded:>5} documents loaded  "
+                f"rows: {d.rows_new} new, {d.rows_changed} changed, {d.rows_same} same, {d.rows_set_aside} set aside  "
+                f"({d.seconds:.1f} s)"
+            )
+            if d.error:
+                found.append(f"     {d.error}")
+            found += [f"     refused: {text}" for text in d.refused[:5]]
+            if len(d.refused) > 5:
+                found.append(f"     … and {len(d.refused) - 5} more refused")
         found += [f"     {text}" for text in self.skipped]
         if self.ended:
             found += [f"     {text}" for text in self.ended]
@@ -236,15 +283,24 @@ def run_pipeline(
             else:
                 reports.append(done)
         ledger = _take(opened.ledger)
-        run_id, error = _execute(definitions, instance, MARTS_JOB, _weekdays(start, min(end, workspace.today())), {})
+        weekdays = _weekdays(start, min(end, workspace.today()))
+        documents = [
+            _run_documents(definitions, instance, opened, name, job, weekdays)
+            for name, job in (("RATINGS", RATINGS_JOB), ("NOTES", NOTES_JOB))
+            if markets is None and (sources is None or (name == "RATINGS" and RATINGS_SOURCE in sources))
+        ]
+        run_id, error = _execute(definitions, instance, MARTS_JOB, weekdays, {})
         ledger = _take(opened.ledger)
     progress("writing the quality report")
-    page, unwritten = _write_quality(workspace, [*(report.run_id for report in reports if report.run_id), run_id])
+    parts: list[MarketReport | DocumentReport] = [*reports, *documents]
+    ran = [part.run_id for part in parts if part.run_id]
+    page, unwritten = _write_quality(workspace, [*ran, run_id])
     workspace.warehouse.engine.dispose()
     return RunReport(
         start=start,
         end=end,
         markets=tuple(reports),
+        documents=tuple(documents),
         skipped=tuple(skipped),
         ended=tuple(ended),
         marts=tuple(ledger.refreshed),
@@ -330,6 +386,37 @@ def _run_market(
         rows_set_aside=sum(outcome.rows_set_aside for outcome in ledger.outcomes),
         error=error,
         ok=not (error or is_damaged or unserved),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _run_documents(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    opened: RunWorkspace,
+    name: str,
+    job: str,
+    days: tuple[dt.date, dt.date],
+) -> DocumentReport:
+    began = time.monotonic()
+    opened.progress(f"{name}: starting")
+    run_id, error = _execute(definitions, instance, job, days, {})
+    ledger = _take(opened.ledger)
+    return DocumentReport(
+        name=name,
+        run_id=run_id,
+        loaded=sum(outcome.is_loaded for outcome in ledger.outcomes),
+        refused=tuple(
+            f"{outcome.record.request.subject}: {outcome.message}"
+            for outcome in ledger.outcomes
+            if not outcome.is_loaded and outcome.rule != _NOTHING
+        ),
+        rows_new=sum(outcome.merged.new for outcome in ledger.outcomes),
+        rows_changed=sum(outcome.merged.changed for outcome in ledger.outcomes),
+        rows_same=sum(outcome.merged.same for outcome in ledger.outcomes),
+        rows_set_aside=sum(outcome.rows_set_aside for outcome in ledger.outcomes),
+        error=error,
+        ok=not error,
         seconds=time.monotonic() - began,
     )
 

@@ -18,8 +18,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from rally_pipeline.catalog.model import Catalog, Kind
+from rally_pipeline.quality import notes
 from rally_pipeline.quality.acceptance import SETTLING, Verdicts, closes, half_days, session_verdicts
 from rally_pipeline.quality.known import LOOK_BACK_DAYS, KnownFacts
+from rally_pipeline.quality.rules import DOCUMENTS
 from rally_pipeline.sessions import Calendars
 from rally_pipeline.sources.base import Dataset
 
@@ -86,7 +88,7 @@ def row_verdicts(batch: Batch) -> dict[str, Verdicts]:
 
 def batch_observations(batch: Batch) -> dict[str, Observation]:
     """The rules about the payload as a whole, less those that need a comparison of weeks (`ingest.py`)."""
-    found = {"row_count_band": _row_count(batch)}
+    found = {} if batch.dataset in DOCUMENTS else {"row_count_band": _row_count(batch)}
     if batch.dataset in (Dataset.PRICE, Dataset.SOUTHBOUND_FLOW, Dataset.TOP_STOCK, Dataset.MARKET_TURNOVER):
         found["expected_sessions_present"] = _expected_sessions(batch)
     return found
@@ -697,4 +699,8 @@ _ROWS: Mapping[Dataset, Callable[[Batch], dict[str, Verdicts]]] = {
     Dataset.TOP_STOCK: _top_stocks,
     Dataset.BROKER_FLOW: _broker,
     Dataset.MARKET_TURNOVER: _market_turnover,
+    Dataset.NOTE: notes.note_verdicts,
+    Dataset.NOTE_MENTION: notes.mention_verdicts,
+    Dataset.NOTE_CLAIM: notes.claim_verdicts,
+    Dataset.RATING_ACTION: notes.rating_verdicts,
 }

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from rally_pipeline.quality.results import RuleInfo
-from rally_pipeline.schema import core, core_flows
+from rally_pipeline.schema import core, core_flows, core_notes
 from rally_pipeline.schema.declare import Matches, OneOf, Range, column_info, table_info
 from rally_pipeline.sources.base import COLUMNS, Dataset, Severity
 
@@ -29,6 +29,10 @@ TABLES: Mapping[Dataset, sa.Table] = {
     Dataset.TOP_STOCK: core_flows.core_southbound_top_stock_daily,
     Dataset.BROKER_FLOW: core_flows.core_broker_flow,
     Dataset.MARKET_TURNOVER: core_flows.core_market_turnover_daily,
+    Dataset.NOTE: core_notes.core_note,
+    Dataset.NOTE_MENTION: core_notes.core_note_mention,
+    Dataset.NOTE_CLAIM: core_notes.core_note_claim,
+    Dataset.RATING_ACTION: core_notes.core_rating_action,
 }
 #: Columns of the frames that are named otherwise in the tables.
 RENAMES: Mapping[Dataset, Mapping[str, str]] = {
@@ -73,6 +77,9 @@ _ERROR, _QUARANTINE, _WARN = Severity.ERROR, Severity.QUARANTINE, Severity.WARN
 _FLOW_LIKE = (Dataset.SOUTHBOUND_FLOW, Dataset.NORTHBOUND_TURNOVER, Dataset.TOP_STOCK, Dataset.MARKET_TURNOVER)
 _ON_SESSIONS = (Dataset.PRICE, Dataset.SOUTHBOUND_FLOW, Dataset.TOP_STOCK, Dataset.MARKET_TURNOVER)
 _SERIES = (Dataset.PRICE, Dataset.FX, Dataset.SOUTHBOUND_FLOW, Dataset.NORTHBOUND_TURNOVER, Dataset.MARKET_TURNOVER)
+#: What is read from documents: one payload says nothing about how long another should be.
+DOCUMENTS = (Dataset.NOTE, Dataset.NOTE_MENTION, Dataset.NOTE_CLAIM, Dataset.RATING_ACTION)
+_COUNTED = tuple(dataset for dataset in Dataset if dataset not in DOCUMENTS)
 
 #: Rules written by hand, most telling first: a row that breaks several is set aside under the first.
 _MARKET_RULES: tuple[tuple[str, tuple[Dataset, ...], Severity, bool, str], ...] = (
@@ -105,7 +112,7 @@ _MARKET_RULES: tuple[tuple[str, tuple[Dataset, ...], Severity, bool, str], ...] 
     ("price_positive", (Dataset.PRICE,), _QUARANTINE, False, "Prices are above zero and finite."),
     ("volume_not_negative", (Dataset.PRICE,), _QUARANTINE, False, "Volume is finite and not negative."),
     ("rate_positive", (Dataset.FX,), _QUARANTINE, False, "The rate is above zero and finite."),
-    ("value_finite", (Dataset.BROKER_FLOW,), _QUARANTINE, False, "The figure is a finite number."),
+    ("value_finite", (Dataset.BROKER_FLOW, Dataset.NOTE_CLAIM, Dataset.RATING_ACTION), _QUARANTINE, False, "The figure is a finite number."),
     ("amount_finite", _FLOW_LIKE, _QUARANTINE, False, "Amounts and counts are finite."),
     ("amount_not_negative", _FLOW_LIKE, _QUARANTINE, False, "Amounts and counts other than net buy are not negative."),
     ("high_is_highest", (Dataset.PRICE,), _QUARANTINE, False,
@@ -145,7 +152,20 @@ _MARKET_RULES: tuple[tuple[str, tuple[Dataset, ...], Severity, bool, str], ...] 
     ("zero_volume_full_session", (Dataset.PRICE,), _WARN, False, "A share or fund traded on a full session."),
     ("expected_sessions_present", _ON_SESSIONS, _WARN, True,
      "Every session asked for, or between first and last row, has a row."),
-    ("row_count_band", tuple(Dataset), _WARN, True,
+    ("span_length", (Dataset.NOTE_MENTION, Dataset.NOTE_CLAIM), _QUARANTINE, False,
+     "The words are as long as the stretch of text they stand in."),
+    ("window_ordered", (Dataset.NOTE_CLAIM,), _QUARANTINE, False, "A stretch of time does not end before it begins."),
+    ("date_after_arrival", (Dataset.NOTE, Dataset.RATING_ACTION), _WARN, False,
+     "The day is not after the one on which the document arrived."),
+    ("unknown_broker", (Dataset.NOTE, Dataset.NOTE_CLAIM, Dataset.RATING_ACTION), _WARN, False,
+     "A house that is named is in the catalog."),
+    ("near_duplicate", (Dataset.NOTE,), _WARN, False,
+     "No note of the weeks around has nearly the same text."),
+    ("target_direction", (Dataset.NOTE_CLAIM, Dataset.RATING_ACTION), _WARN, False,
+     "The word for a change of target and its two numbers agree."),
+    ("target_plausible", (Dataset.RATING_ACTION,), _WARN, False,
+     "A target is within a factor of five of the one before it."),
+    ("row_count_band", _COUNTED, _WARN, True,
      "The payload has between half and twice as many rows as the source's last ones of its kind."),
 )  # fmt: skip
 

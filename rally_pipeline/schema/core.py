@@ -79,6 +79,24 @@ core_leaderboard_member = table(
     key=("leaderboard", "symbol"),
 )
 
+core_broker = table(
+    "core_broker",
+    column("broker_id", sa.String(60), "House.", Matches(r"[a-z][a-z0-9_]*")),
+    column("name", sa.Text(), "Name for people.", Matches(r".+")),
+    column("kind", sa.String(20), "What it is.", OneOf(("bank", "independent", "rating_agency"))),
+    column("country", sa.String(2), "Seat, ISO 3166.", Matches(r"[A-Z]{2}")),
+    column(
+        "symbol",
+        sa.String(32),
+        "The house's own share, if it is listed; need not be in the catalog.",
+        NoRule("the catalog's word"),
+        nullable=True,
+    ),
+    description="Houses of the catalog.",
+    grain="house",
+    key=("broker_id",),
+)
+
 core_event = table(
     "core_event",
     column("event_id", sa.String(64), "Event; a yearly one carries its year.", Matches(r"[a-z][a-z0-9_]*")),
@@ -212,6 +230,9 @@ core_fx_usd_daily = table(
 )
 
 #: Reference tables, rewritten from catalog and calendars.
-REFERENCE = (core_instrument, core_instrument_source, core_leaderboard_member, core_event, core_session)
+REFERENCE = (
+    *(core_instrument, core_instrument_source, core_leaderboard_member, core_event, core_session),
+    core_broker,
+)
 #: Tables derived inside the warehouse from versioned core facts, refreshed like marts.
 RESOLVED = (core_price_resolved_daily, core_fx_usd_daily)

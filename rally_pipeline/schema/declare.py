@@ -2,7 +2,7 @@
 
 Belongs here: the metadata object, the column types, the records in ``Table.info`` and ``Column.info``. Does not
 belong here: any particular table (`raw.py`, `core.py`, `mart.py`, `ops.py`) or what is derived (DDL in `warehouse/`,
-suites in `quality/`, column schema in `orchestration/`, dictionary in `publish/`).
+suites in `quality/`, column schema in `orchestration/`, dictionary in `warehouse/` and `publish/`).
 """
 
 from __future__ import annotations
@@ -233,6 +233,26 @@ def table_info(made: sa.Table) -> TableInfo:
 def column_info(made: sa.Column[Any]) -> ColumnInfo:
     """The `ColumnInfo` of a declared column."""
     return made.info["column"]  # type: ignore[no-any-return]
+
+
+def rule_text(rule: Rule) -> str:
+    """A rule of a column in words; empty where there is nothing to check."""
+    if isinstance(rule, Range):
+        low = "" if rule.low is None else f"{rule.low:g} {'<' if rule.strict_low else '≤'} "
+        high = "" if rule.high is None else f" ≤ {rule.high:g}"
+        return f"{low}value{high}" if low or high else ""
+    if isinstance(rule, OneOf):
+        return f"one of {', '.join(rule.values)}"
+    if isinstance(rule, Matches):
+        return f"matches {rule.regex}"
+    if isinstance(rule, InTable):
+        return f"in {rule.table}.{rule.column}"
+    return ""
+
+
+def type_name(type_: sa.types.TypeEngine[Any]) -> str:
+    """The type of a column for people, the same whatever the engine."""
+    return "TIMESTAMP (UTC)" if isinstance(type_, sa.types.TypeDecorator) else str(type_)
 
 
 def value_columns(made: sa.Table) -> list[sa.Column[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from rally_pipeline.schema.declare import InTable, Matches, NoRule, OneOf, Range, UtcDateTime, column, table
+from rally_pipeline.schema.declare import InTable, Matches, NoRule, OneOf, Range, Rule, UtcDateTime, column, table
 
 OUTCOMES = ("loaded", "refused")
 SEVERITIES = ("error", "quarantine", "warn")
@@ -21,6 +21,12 @@ ops_warehouse = table(
     key=("name",),
 )
 
+
+
+def _made_with(name: str, what: str, rule: Rule) -> sa.Column[str]:
+    return column(name, sa.Text(), f"{what} NULL = a run before this was recorded.", rule, nullable=True)
+
+
 ops_run = table(
     "ops_run",
     column("run_id", sa.String(64), "Run.", Matches(r".+")),
@@ -30,7 +36,17 @@ ops_run = table(
     column("outcome", sa.String(12), "How it ended.", OneOf(("ok", "failed", "running"))),
     column("message", sa.Text(), "One line about it.", NoRule("free text")),
     column("code_version", sa.String(60), "Version of this project.", Matches(r".+")),
-    description="Runs of the pipeline, from the command line and from Dagster.",
+    _made_with(
+        "lock_hash",
+        "SHA-256 of requirements.lock, after 'lock:'; without that file of the sorted names and versions of all "
+        "installed packages, after 'env:'.",
+        Matches(r"(lock|env):[0-9a-f]{64}"),
+    ),
+    _made_with("catalog_hash", "SHA-256 of the catalog.", Matches(r"[0-9a-f]{64}")),
+    _made_with("calendar_version", "Version of the package exchange_calendars.", Matches(r".+")),
+    _made_with("python_version", "Version of Python.", Matches(r".+")),
+    _made_with("platform", "Operating system and processor.", Matches(r".+")),
+    description="Runs of the pipeline, from the command line and from Dagster, and what they were made with.",
     grain="run",
     key=("run_id",),
 )
@@ -153,3 +169,80 @@ ops_quarantine_action = table(
     grain="action",
     key=("action_id",),
 )
+
+ops_inbox_file = table(
+    "ops_inbox_file",
+    column("inbox", sa.String(20), "Folder of the inbox.", Matches(r"[a-z]+")),
+    column("file_name", sa.Text(), "Name the file had.", Matches(r"[\s\S]+")),
+    column("handled_at", UtcDateTime(), "When.", _CLOCK, unit="UTC"),
+    column("outcome", sa.String(12), "loaded, or refused.", OneOf(OUTCOMES)),
+    column("rule", sa.String(60), "Rule that refused it; empty if loaded.", NoRule("name of a rule")),
+    column("message", sa.Text(), "What was wrong; empty if loaded.", NoRule("free text")),
+    column("moved_to", sa.Text(), "Where it lies now, relative to the inbox.", Matches(r"[\s\S]+")),
+    column("byte_count", sa.BigInteger(), "Size.", Range(0), unit="bytes"),
+    column(
+        "fetch_id",
+        sa.String(64),
+        "Fetch under which it is archived; NULL = it was not even archived.",
+        InTable("raw_fetch", "fetch_id"),
+        nullable=True,
+    ),
+    description="What became of each file dropped into the inbox. Append-only.",
+    grain="file × time",
+    key=("inbox", "file_name", "handled_at"),
+)
+
+#: How the rows of a table come about: every version of a fact kept; copied from catalog and calendars; computed again
+#: from what is believed now; or written down as things happen.
+ROW_KINDS = ("versioned", "reference", "derived", "record")
+_TABLE_NAME = Matches(r"(raw|core|mart|ops)_[a-z0-9_]+")
+
+ops_dictionary_table = table(
+    "ops_dictionary_table",
+    column("table_name", sa.String(60), "Table.", _TABLE_NAME),
+    column("layer", sa.String(4), "Layer it is in.", OneOf(("raw", "core", "mart", "ops"))),
+    column("description", sa.Text(), "What it holds.", Matches(r"[\s\S]+")),
+    column("grain", sa.Text(), "What one row is.", Matches(r".+")),
+    column("owner", sa.Text(), "Who answers for it.", Matches(r".+")),
+    column("key_columns", sa.Text(), "Columns that identify what a row is about, with commas.", Matches(r"[a-z0-9_, ]+")),
+    column(
+        "date_column",
+        sa.String(60),
+        "Column of the market date by which days are selected; NULL = none.",
+        Matches(r"[a-z0-9_]+"),
+        nullable=True,
+    ),
+    column("is_versioned", sa.Boolean(), "Whether it keeps every version of a fact.", NoRule("either")),
+    column("row_kind", sa.String(12), "How its rows come about.", OneOf(ROW_KINDS)),
+    column("row_semantics", sa.Text(), "The same in a sentence, with how to read what is believed.", Matches(r".+")),
+    column("column_count", sa.Integer(), "Number of columns.", Range(1)),
+    column("upstream", sa.Text(), "Tables its columns and rows come from, as a JSON list.", NoRule("JSON")),
+    description="The data dictionary: every table of the warehouse, from its declaration.",
+    grain="table",
+    key=("table_name",),
+)
+
+ops_dictionary_column = table(
+    "ops_dictionary_column",
+    column("table_name", sa.String(60), "Table.", InTable("ops_dictionary_table", "table_name")),
+    column("column_name", sa.String(60), "Column.", Matches(r"[a-z0-9_]+")),
+    column("position", sa.Integer(), "Place of the column in its table, from 1.", Range(1)),
+    column("data_type", sa.Text(), "Type, the same whatever the engine.", Matches(r".+")),
+    column("description", sa.Text(), "What it holds.", Matches(r"[\s\S]+")),
+    column("unit", sa.Text(), "Unit; empty for counts, names and index levels.", NoRule("free text")),
+    column("is_nullable", sa.Boolean(), "Whether NULL is allowed.", NoRule("either")),
+    column("is_key", sa.Boolean(), "Whether it is part of the primary key.", NoRule("either")),
+    column("rules", sa.Text(), "What every value meets, in words; empty if any value of the type is good.", NoRule("words")),
+    column(
+        "upstream",
+        sa.Text(),
+        "Columns, payload fields and catalog entries that its own expression reads, as a JSON list.",
+        NoRule("JSON"),
+    ),
+    description="The data dictionary: every column of every table, from its declaration and its lineage.",
+    grain="table × column",
+    key=("table_name", "column_name"),
+)
+
+#: Filled from the declarations themselves.
+DICTIONARY = (ops_dictionary_table, ops_dictionary_column)

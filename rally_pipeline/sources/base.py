@@ -29,6 +29,10 @@ class Dataset(StrEnum):
     TOP_STOCK = "top_stock"
     BROKER_FLOW = "broker_flow"
     MARKET_TURNOVER = "market_turnover"
+    NOTE = "note"
+    NOTE_MENTION = "note_mention"
+    NOTE_CLAIM = "note_claim"
+    RATING_ACTION = "rating_action"
 
 
 @dataclass(frozen=True)
@@ -223,11 +227,142 @@ BROKER_FLOW_COLUMNS: dict[str, str] = {
     "locator": "str",
 }
 
+#: Notes: one row for each part of a document; the columns are those of ``core_note`` less ``source``.
+NOTE_COLUMNS: dict[str, str] = {
+    "note_id": "str",
+    "as_of_date": "datetime64[s]",
+    "as_of_basis": "str",
+    "document_sha256": "str",
+    "part": "str",
+    "file_name": "str",
+    "file_type": "str",
+    "title": "str",
+    "broker_id": "str",
+    "broker_text": "str",
+    "broker_basis": "str",
+    "analyst": "str",
+    "analyst_basis": "str",
+    "newspaper": "str",
+    "external_id": "str",
+    "language": "str",
+    "text_sha256": "str",
+    "similarity_hash": "str",
+    "text": "str",
+    "page_starts": "str",
+    "warnings": "str",
+    "claim_count": "int64",
+    "extractor_version": "str",
+    "locator": "str",
+}
+
+#: Names in notes; offsets are code points of the note's canonical text.
+NOTE_MENTION_COLUMNS: dict[str, str] = {
+    "note_id": "str",
+    "start_offset": "int64",
+    "end_offset": "int64",
+    "as_of_date": "datetime64[s]",
+    "mention_kind": "str",
+    "mention_text": "str",
+    "entity_id": "str",
+    "other_readings": "str",
+    "extractor_version": "str",
+    "locator": "str",
+}
+
+#: Claims; the columns are those of ``core_note_claim`` less ``source``, see there.
+NOTE_CLAIM_COLUMNS: dict[str, str] = {
+    "claim_id": "str",
+    "note_id": "str",
+    "as_of_date": "datetime64[s]",
+    "as_of_basis": "str",
+    "claim_type": "str",
+    "rule_id": "str",
+    "repeat_of": "str",
+    "subject_text": "str",
+    "subject_id": "str",
+    "metric": "str",
+    "direction": "str",
+    "comparator": "str",
+    "value": "float64",
+    "value_prior": "float64",
+    "unit": "str",
+    "currency": "str",
+    "tolerance": "float64",
+    "hedge": "str",
+    "is_scale_word_chinese": "bool",
+    "window_kind": "str",
+    "window_text": "str",
+    "window_start_earliest": "datetime64[s]",
+    "window_start_latest": "datetime64[s]",
+    "window_end": "datetime64[s]",
+    "window_event_id": "str",
+    "window_months": "float64",
+    "window_days": "float64",
+    "is_base_inclusive": "float64",
+    "is_window_inherited": "bool",
+    "timing": "str",
+    "source_kind": "str",
+    "broker_id": "str",
+    "broker_text": "str",
+    "speaker": "str",
+    "speaker_role": "str",
+    "quote_kind": "str",
+    "stance": "str",
+    "rating_action": "str",
+    "target_action": "str",
+    "action_text": "str",
+    "rating": "str",
+    "rating_prior": "str",
+    "analyst": "str",
+    "is_conflict": "bool",
+    "statement_class": "str",
+    "investors": "str",
+    "polarity": "float64",
+    "details": "str",
+    "start_offset": "int64",
+    "end_offset": "int64",
+    "quote": "str",
+    "prefix": "str",
+    "suffix": "str",
+    "page": "int64",
+    "extractor_version": "str",
+    "locator": "str",
+}
+
 #: Turnover of a whole market in a session, each trade counted once, in HK$ million.
 MARKET_TURNOVER_COLUMNS: dict[str, str] = {
     "market": "str",
     "session_date": "datetime64[s]",
     "turnover_hkd_mn": "float64",
+    "locator": "str",
+}
+
+#: What brokers did to a rating or a price target, one action a row, from notes and from structured feeds alike.
+#: ``action_id`` is a hash that the same action has in every fetch; ``note_id`` and ``claim_id`` are empty for a feed.
+#: ``broker_id`` and ``symbol`` are the catalog's, empty where it knows none; ``broker_text`` and ``subject_text`` as
+#: printed. ``rating_action`` (Upgrade Downgrade Reiterate Initiate Drop Revise) and ``target_action`` (Increase
+#: Decrease Reiterate Update) are RIXML words, empty where none is said; ``action_text`` keeps the source's own words.
+#: ``action_date`` is the day in the market of the share. Targets are per share in whole units of ``currency``; NaN =
+#: not given. ``is_conflict``: the word for the change of the target and its two numbers disagree.
+RATING_ACTION_COLUMNS: dict[str, str] = {
+    "action_id": "str",
+    "note_id": "str",
+    "claim_id": "str",
+    "broker_id": "str",
+    "broker_text": "str",
+    "analyst": "str",
+    "subject_text": "str",
+    "symbol": "str",
+    "action_date": "datetime64[s]",
+    "rating_action": "str",
+    "action_text": "str",
+    "rating": "str",
+    "rating_prior": "str",
+    "target_action": "str",
+    "target_price": "float64",
+    "target_price_prior": "float64",
+    "currency": "str",
+    "is_conflict": "bool",
     "locator": "str",
 }
 
@@ -239,11 +374,16 @@ COLUMNS: dict[Dataset, dict[str, str]] = {
     Dataset.TOP_STOCK: TOP_STOCK_COLUMNS,
     Dataset.BROKER_FLOW: BROKER_FLOW_COLUMNS,
     Dataset.MARKET_TURNOVER: MARKET_TURNOVER_COLUMNS,
+    Dataset.NOTE: NOTE_COLUMNS,
+    Dataset.NOTE_MENTION: NOTE_MENTION_COLUMNS,
+    Dataset.NOTE_CLAIM: NOTE_CLAIM_COLUMNS,
+    Dataset.RATING_ACTION: RATING_ACTION_COLUMNS,
 }
 
 
 def typed_frame(dataset: Dataset, data: dict[str, Any]) -> pd.DataFrame:
-    """Builds a frame of `dataset` with all its columns in order; columns not in `data` are missing values.
+    """Builds a frame of `dataset` with all its columns in order; columns not in `data` are missing values
+    (``False`` for a truth value).
 
     Raises:
         ValueError: a column is not one of the dataset's, or a value does not fit its type.
@@ -258,5 +398,7 @@ def typed_frame(dataset: Dataset, data: dict[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame(data)
     for name, dtype in columns.items():
         if name not in frame:
-            frame[name] = pd.Series(float("nan") if dtype == "float64" else None, index=frame.index, dtype=dtype)
+            # What was not said is not so: pandas would make True of a missing truth value.
+            missing = {"float64": float("nan"), "bool": False}.get(dtype)
+            frame[name] = pd.Series(missing, index=frame.index, dtype=dtype)
     return frame[list(columns)].astype(columns).reset_index(drop=True)

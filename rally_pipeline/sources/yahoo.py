@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from zoneinfo import ZoneInfo
 
 from rally_pipeline.catalog.model import Catalog, Instrument, Kind, Market
@@ -51,7 +51,8 @@ SETTLING = dt.timedelta(minutes=30)
 #: any lunch break (mainland 90 minutes) plus the delay of the feed.
 QUIET = dt.timedelta(hours=2)
 
-_TIMEZONES = {
+#: The zone of a market's dates.
+TIMEZONES = {
     Market.HK: "Asia/Hong_Kong",
     Market.CN: "Asia/Shanghai",
     Market.DE: "Europe/Berlin",
@@ -88,7 +89,7 @@ _COLUMNS = {
 _SUBUNITS = {"GBp": ("GBP", "pence"), "GBX": ("GBP", "pence"), "ZAc": ("ZAR", "cents"), "ILA": ("ILS", "agorot")}
 
 # yfinance keeps its session, cookie and caches in process-wide singletons.
-_yfinance_lock = threading.Lock()
+yfinance_lock = threading.Lock()
 _cache_home: Path | None = None
 
 
@@ -126,7 +127,7 @@ def plan(
                 parser=SOURCE,
                 dataset=Dataset.FX if instrument.kind is Kind.FX else Dataset.PRICE,
                 subject=symbol,
-                params={"code": named.code or symbol, "timezone": _TIMEZONES[instrument.market]},
+                params={"code": named.code or symbol, "timezone": TIMEZONES[instrument.market]},
                 start=first,
                 end=last,
             )
@@ -159,7 +160,7 @@ def fetch(request: FetchRequest, upstream: Upstream, *, cache_home: Path | None 
     if request.start is None or request.end is None:
         raise PermanentFetchError(f"a Yahoo request needs a first and a last date: {request.subject}")
     session = upstream.yahoo_session()
-    with _yfinance_lock:
+    with yfinance_lock:
         session.exchanges.clear()
         frame: pd.DataFrame | None = None
         try:
@@ -175,7 +176,7 @@ def fetch(request: FetchRequest, upstream: Upstream, *, cache_home: Path | None 
     result = _chart_result(chart.body)
     raw_meta = result.get("meta") or {}
     indicators = result.get("indicators")
-    body = _canonical(
+    body = canonical(
         {
             "format": FORMAT,
             "yfinance": version("yfinance"),
@@ -189,17 +190,11 @@ def fetch(request: FetchRequest, upstream: Upstream, *, cache_home: Path | None 
 
 
 def _history(code: str, request: FetchRequest, session: Any, cache_home: Path | None) -> pd.DataFrame:
-    import yfinance as yf
     from yfinance.cache import get_tz_cache
 
     assert request.start is not None
     assert request.end is not None
-    _move_caches(cache_home)
-    # Without this, an outage is an empty frame; with it the session's typed errors come through as they are.
-    yf.config.debug.hide_exceptions = False
-    yf.config.network.retries = 0
-    # The LRU keeps failures as well as answers.
-    yf.data.YfData.cache_get.cache_clear()
+    yf = prepared_yfinance(cache_home)
     timezone = request.params.get("timezone")
     if timezone:
         # Saves a probe per ticker and, for an unknown one, a walk through four other endpoints. Only the edges of the
@@ -221,6 +216,19 @@ def _history(code: str, request: FetchRequest, session: Any, cache_home: Path | 
     return frame
 
 
+def prepared_yfinance(cache_home: Path | None) -> Any:
+    """yfinance, told to raise what goes wrong and to keep nothing; to be used under `yfinance_lock` only."""
+    import yfinance as yf
+
+    _move_caches(cache_home)
+    # Without this, an outage is an empty frame; with it the session's typed errors come through as they are.
+    yf.config.debug.hide_exceptions = False
+    yf.config.network.retries = 0
+    # The LRU keeps failures as well as answers.
+    yf.data.YfData.cache_get.cache_clear()
+    return yf
+
+
 def _move_caches(cache_home: Path | None) -> None:
     """Points yfinance's on-disk caches away from the user's cache directory.
 
@@ -240,7 +248,12 @@ def _move_caches(cache_home: Path | None) -> None:
 
 
 def _last_chart(exchanges: Sequence[Exchange]) -> Exchange | None:
-    return next((e for e in reversed(exchanges) if "/v8/finance/chart/" in e.url), None)
+    return last_exchange(exchanges, "/v8/finance/chart/")
+
+
+def last_exchange(exchanges: Sequence[Exchange], path: str) -> Exchange | None:
+    """The latest of the exchanges whose address holds `path`."""
+    return next((e for e in reversed(exchanges) if path in e.url), None)
 
 
 def _raise_unless_merely_empty(code: str, error: Exception, exchanges: Sequence[Exchange]) -> None:
@@ -252,13 +265,36 @@ def _raise_unless_merely_empty(code: str, error: Exception, exchanges: Sequence[
     from yfinance import exceptions as yfe
 
     last = _last_chart(exchanges)
+    reason, kind = error_reason(last.body) if last else ("", "")
+    is_typed = isinstance(error, RetryableFetchError | yfe.YFRateLimitError)
+    if not is_typed and kind == "Bad Request" and "data doesn't exist" in reason.lower():
+        return
+    if isinstance(error, yfe.YFPricesMissingError) and not reason and last is not None and last.status == 200:
+        if _chart_result(last.body).get("meta"):
+            return
+        if last.body.lstrip()[:1] != b"<" and b"Will be right back" not in last.body:
+            raise PermanentFetchError(f"Yahoo's answer for {code!r} has neither data nor a reason") from error
+    raise_typed(code, error, last, reason)
+
+
+def raise_typed(code: str, error: Exception, last: Exchange | None, reason: str) -> NoReturn:
+    """What yfinance or the session raised as one of the errors of this project.
+
+    Args:
+        code: Yahoo's name of the instrument asked for.
+        error: what was raised.
+        last: the exchange about the data, as opposed to cookies; ``None`` = there was none.
+        reason: what Yahoo gave as its reason (`error_reason`), ``""`` = nothing.
+
+    Raises:
+        FetchError: always a concrete subclass of it.
+    """
+    from yfinance import exceptions as yfe
+
     if isinstance(error, RetryableFetchError):
         raise error
     if isinstance(error, yfe.YFRateLimitError):
         raise RateLimitedError(f"Yahoo said 429 Too Many Requests for {code}") from error
-    reason, kind = _reason(last.body) if last else ("", "")
-    if kind == "Bad Request" and "data doesn't exist" in reason.lower():
-        return
     if last is not None and last.status in (400, 404, 422):
         what = "does not know" if last.status == 404 else "refuses"
         raise PermanentFetchError(f"Yahoo {what} {code!r}: {reason or f'status {last.status}'}") from error
@@ -273,10 +309,6 @@ def _raise_unless_merely_empty(code: str, error: Exception, exchanges: Sequence[
             f"Yahoo answered for {code!r} with an HTML page instead of data (status {last.status}): "
             "a consent, block or maintenance page; open the address in a browser to see which"
         ) from error
-    if isinstance(error, yfe.YFPricesMissingError) and not reason and last is not None and last.status == 200:
-        if _chart_result(last.body).get("meta"):
-            return
-        raise PermanentFetchError(f"Yahoo's answer for {code!r} has neither data nor a reason") from error
     if isinstance(error, yfe.YFTickerMissingError):
         raise PermanentFetchError(f"Yahoo does not know {code!r}: {reason or error.rationale}") from error
     if isinstance(error, json.JSONDecodeError):
@@ -297,10 +329,10 @@ def _chart_result(body: bytes) -> dict[str, Any]:
     return result if isinstance(result, dict) else {}
 
 
-def _reason(body: bytes) -> tuple[str, str]:
-    """Description and code of ``chart.error``, ``("", "")`` where there is none."""
+def error_reason(body: bytes, root: str = "chart") -> tuple[str, str]:
+    """Description and code of the ``error`` of a JSON answer, ``("", "")`` where there is none."""
     try:
-        error = json.loads(body)["chart"]["error"]
+        error = json.loads(body)[root]["error"]
         return str(error["description"])[:200], str(error["code"])
     except (ValueError, KeyError, IndexError, TypeError):
         return "", ""
@@ -320,7 +352,8 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int) or math.isfinite(value) else None
 
 
-def _canonical(content: dict[str, Any]) -> bytes:
+def canonical(content: dict[str, Any]) -> bytes:
+    """`content` as it is archived: JSON in UTF-8 with sorted keys and without blanks, so that equal is equal."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8")
 

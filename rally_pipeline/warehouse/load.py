@@ -93,6 +93,8 @@ def _sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
             return series.astype("int64").tolist()
         return series.tolist()
     if isinstance(column.type, sa.Boolean):
+        if series.dtype.kind == "f":  # 1, 0, or NaN for NULL
+            return [None if value != value else int(value) for value in series.tolist()]
         return series.astype("int8").tolist()
     if series.dtype.kind == "f":
         return series.tolist()  # the driver binds NaN as NULL
@@ -145,6 +147,8 @@ def _arrow_array(series: pd.Series[Any], column: sa.Column[Any]) -> Any:
         )
     if isinstance(column.type, sa.Integer) and series.dtype.kind == "f":
         return pa.Array.from_pandas(series, type=pa.float64()).cast(pa.int64())
+    if isinstance(column.type, sa.Boolean) and series.dtype.kind == "f":
+        return pa.Array.from_pandas(series, type=pa.float64()).cast(pa.bool_())
     return pa.Array.from_pandas(series)
 
 

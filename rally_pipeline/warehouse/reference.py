@@ -67,6 +67,7 @@ def _write_catalog(connection: sa.Connection, catalog: Catalog, calendars: Calen
         core.core_instrument_source,
         core.core_leaderboard_member,
         core.core_event,
+        core.core_broker,
     ):
         connection.execute(sa.delete(table))
     instruments = list(catalog.instruments.values())
@@ -95,6 +96,12 @@ def _write_catalog(connection: sa.Connection, catalog: Catalog, calendars: Calen
     for table, rows in ((core.core_instrument_source, sources), (core.core_leaderboard_member, members)):
         if rows:
             connection.execute(sa.insert(table), rows)
+    houses = [
+        {"broker_id": b.broker_id, "name": b.name, "kind": b.kind.value, "country": b.country, "symbol": b.symbol}
+        for b in catalog.brokers.values()
+    ]
+    if houses:
+        connection.execute(sa.insert(core.core_broker), houses)
     events = expand_events(
         list(catalog.events.values()),
         calendars,

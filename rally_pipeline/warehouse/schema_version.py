@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: The revision this code reads and writes; a test holds it equal to the newest script in ``migrations/versions``.
-HEAD = "0003"
+HEAD = "0005"
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -37,8 +37,9 @@ def kept_tables() -> list[sa.Table]:
 
 
 def derived_tables() -> list[sa.Table]:
-    """Tables that can be filled again from the kept ones, the catalog and the calendars."""
-    remade = {*core.REFERENCE, *core.RESOLVED, *core_flows.RESOLVED, mart_flows.ops_reconciliation}
+    """Tables that can be filled again from the kept ones, the catalog, the calendars and the declarations."""
+    resolved = {*core.RESOLVED, *core_flows.RESOLVED, mart_flows.ops_reconciliation}
+    remade = {*core.REFERENCE, *resolved, *ops.DICTIONARY}
     return [t for t in metadata.sorted_tables if t in remade or table_info(t).layer == "mart"]
 
 

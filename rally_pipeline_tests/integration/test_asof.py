@@ -149,7 +149,7 @@ def test_conditions(full: Any) -> None:
     ("table", "condition", "what"),
     [
         ("raw_fetch", "", "no core or mart table 'raw_fetch'"),
-        ("nothing", "", "one of core_broker_flow"),
+        ("nothing", "", "one of core_broker, core_broker_flow"),
         ("core_price_daily", "symbol", "write COLUMN=VALUE"),
         ("core_price_daily", "colour=red", "write COLUMN=VALUE"),
         ("core_price_daily", "session_date=monday", "is not a date"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rally_pipeline.catalog import Catalog, Kind, Market, load_catalog
+from rally_pipeline.catalog import BrokerKind, Catalog, Kind, Market, load_catalog
 from rally_pipeline.catalog.loader import MAX_FILE_BYTES
 from rally_pipeline.errors import CatalogError
 
@@ -104,6 +104,39 @@ class TestShipped:
         found = {(entry.market, str(entry.date)) for entry in shipped.calendar_overrides if not entry.is_session}
         assert {("HK", "2023-09-01"), ("HK", "2023-09-08"), ("SOUTHBOUND", "2021-12-29")} <= found
 
+    def test_brokers(self, shipped: Catalog) -> None:
+        brokers = shipped.brokers
+        assert sum(broker.kind is not BrokerKind.RATING_AGENCY for broker in brokers.values()) >= 150
+        assert brokers["moodys"].kind is BrokerKind.RATING_AGENCY
+        assert brokers["hsbc"].symbol == "0005.HK"
+        assert {"高盛", "Goldman"} <= set(brokers["goldman_sachs"].spellings)
+        assert brokers["dnb"].country == "NO", "the country, not the boolean that YAML reads"
+        assert brokers["raymond_james"].rating_scale.words == (
+            "Strong Buy", "Outperform", "Market Perform", "Underperform",
+        )  # fmt: skip
+
+    def test_people(self, shipped: Catalog) -> None:
+        assert {person.name: person.broker for person in shipped.people.values()} == {
+            "Steven Leung": "uob_kay_hian",
+            "Wong Kok Hoong": "maybank",
+            "Christopher Beddor": "gavekal",
+        }
+
+    def test_every_instrument_has_names_that_files_need_not_carry(self, shipped: Catalog) -> None:
+        assert all(entry.names for entry in shipped.instruments.values())
+        assert shipped.resolve_symbol("Hang Seng") is None
+        assert all(event.names for event in shipped.events.values())
+
+    def test_no_name_of_something_else_is_one_of_ours(self, shipped: Catalog) -> None:
+        ours = {name.casefold() for entry in shipped.instruments.values() for name in (entry.name, *entry.names)}
+        ours |= {name.casefold() for broker in shipped.brokers.values() for name in broker.spellings}
+        others = {name.casefold() for entry in shipped.other_names.values() for name in entry.names}
+        assert not ours & others
+
+    def test_other_names_are_given_once(self, shipped: Catalog) -> None:
+        names = [name for entry in shipped.other_names.values() for name in entry.names]
+        assert sorted({name for name in names if names.count(name) > 1}) == []
+
     def test_is_fast(self) -> None:
         load_catalog()
         fastest = 1.0
@@ -148,6 +181,42 @@ class TestUserFiles:
         assert len(catalog.calendar_overrides) == len(shipped.calendar_overrides) + 1
         assert catalog.calendar_extensions[0].closed == (dt.date(2027, 1, 1),)
         assert catalog.content_hash != shipped.content_hash
+
+    def test_brokers_people_and_names(self, home: Path, shipped: Catalog) -> None:
+        write(
+            home,
+            "brokers:\n  ubs: {symbol: null, aliases: [Union Bank]}\n"
+            "  harbour_lane: {name: Harbour Lane, kind: independent, country: HK, weak: [Lane]}\n"
+            "people:\n  jo_doe: {name: Jo Doe, broker: harbour_lane, role: chief}\n  steven_leung: {remove: true}\n"
+            "other_names:\n  lane_crawford: {kind: company, names: [Lane Crawford]}\n"
+            "events:\n  stimulus_package: {names: [Big Bang]}\n",
+        )
+        catalog = load_catalog(home)
+        assert catalog.brokers["ubs"].symbol is None
+        assert catalog.brokers["ubs"].spellings == ("UBS", "Union Bank")
+        assert catalog.brokers["harbour_lane"].spellings == ("Harbour Lane", "Lane")
+        assert (catalog.people["jo_doe"].role, "steven_leung" in catalog.people) == ("chief", False)
+        assert catalog.other_names["lane_crawford"].kind == "company"
+        assert catalog.events["stimulus_package"].names == ("Big Bang",)
+        assert catalog.content_hash != shipped.content_hash
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "brokers:\n  ubs: {country: DE}\n",
+            "people:\n  steven_leung: {role: chairman}\n",
+            "other_names:\n  smic: {names: [SMIC]}\n",
+            'instruments:\n  "^HSI": {names: [Hang Seng]}\n',
+        ],
+    )
+    def test_names_count_in_the_hash(self, home: Path, shipped: Catalog, text: str) -> None:
+        write(home, text)
+        assert load_catalog(home).content_hash != shipped.content_hash
+
+    def test_what_is_read_once_is_not_changed(self, home: Path, shipped: Catalog) -> None:
+        write(home, "brokers:\n  ubs: {remove: true}\n")
+        assert "ubs" not in load_catalog(home).brokers
+        assert load_catalog() == shipped
 
     def test_remove(self, home: Path) -> None:
         write(
@@ -223,6 +292,25 @@ class TestRefused:
             ("calendar_overrides:\n  HK:\n    2026-09-15: {is_session: often, reason: r}\n", ["true or false"]),
             ("calendar_overrides:\n  HK: [2026-09-15]\n", ["line 2", "entry HK", "not a mapping"]),
             ("calendar_extensions:\n  FX: {known_until: 2031-12-31, reason: r}\n", ["FX", "field market"]),
+            ('instruments:\n  "^HSI": {names: [H]}\n', ["names.0", "at least two characters"]),
+            ('instruments:\n  "^HSI": {names: [HSI, HSI]}\n', ["names", "HSI more than once"]),
+            ("brokers:\n  ubs: {kind: bnak}\n", ["ubs", "field kind", "one of bank, independent, rating_agency"]),
+            ("brokers:\n  ubs: {country: Switzerland}\n", ["field country", "two capitals"]),
+            ("brokers:\n  dnb: {country: NO}\n", ["field country", "it is False"]),
+            ("brokers:\n  ubs: {aliasses: [U]}\n", ["field aliasses", "Write aliases"]),
+            ("brokers:\n  ubs: {rating_scale: {good: [Buy]}}\n", ["field good", "one of positive, neutral, negative"]),
+            ("brokers:\n  Big Bank: {name: Big Bank}\n", ["Big Bank", "broker_id", "snake_case"]),
+            ("brokers:\n  ubs: {aliases: [HSBC]}\n", ["ubs", "HSBC is already a name of hsbc", "Leave it out"]),
+            (
+                "brokers:\n  new: {name: New, kind: bank, country: HK, codes: [MS]}\n",
+                ["MS is already", "morgan_stanley"],
+            ),
+            ("people:\n  a: {name: Al Bo, broker: maybnk}\n", ["people entry a", "field broker", "Write maybank"]),
+            ("people:\n  a: {name: Al Bo, broker: zzzz9}\n", ["field broker", "Add it to the section brokers"]),
+            ("people:\n  a: {role: r}\n", ["field name: is missing"]),
+            ("other_names:\n  a: {kind: thing, names: [Ab]}\n", ["field kind", "index, company, other"]),
+            ("other_names:\n  a: {kind: index, names: []}\n", ["field names", "at least"]),
+            ("broker:\n  a: {}\n", ["broker is not a section", "Write brokers"]),
             (
                 "calendar_extensions:\n  CN: {known_until: 2027-12-31, closed: [2028-01-03], reason: r}\n",
                 ["2028-01-03 is after known_until"],

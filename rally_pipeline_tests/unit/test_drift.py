@@ -96,9 +96,8 @@ def test_every_rule_maps_to_one_check(dataset: Dataset) -> None:
 @pytest.mark.parametrize("dataset", list(Dataset))
 def test_every_verdict_is_computed_and_every_computed_one_is_a_rule(dataset: Dataset) -> None:
     catalog = load_catalog(None)
-    frame = typed_frame(dataset, {"locator": ["row 1"]}) if dataset is not Dataset.TOP_STOCK else typed_frame(
-        dataset, {"locator": ["row 1"], "rank": [1]}
-    )  # fmt: skip
+    counts = {name: [1] for name, dtype in COLUMNS[dataset].items() if dtype == "int64"}
+    frame = typed_frame(dataset, {"locator": ["row 1"], **counts})
     batch = Batch(dataset, frame, catalog, Calendars.from_catalog(catalog), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     computed = set(row_verdicts(batch))
     asked = {check.columns[0] for check in checks_for(dataset) if check.kind == "verdict"}

@@ -1,0 +1,181 @@
+"""The inbox: files that people drop into folders of ``RALLY_HOME/inbox``, loaded and moved away.
+
+``notes/``, ``prices/``, ``flows/`` and ``fx/`` each hold files of one kind. A file that was loaded goes to
+``processed/YYYY-MM-DD/``, one that was refused to ``rejected/YYYY-MM-DD/`` with ``NAME.reason.txt`` beside it; both stay
+in the archive. A note may have a side-car ``NAME.yaml`` beside it, which moves with it.
+
+Belongs here: which files are taken up, and where they go. Does not belong here: reading a format, loading
+(`imports.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from rally_pipeline.errors import PayloadError
+from rally_pipeline.imports import (
+    FileOutcome,
+    ImportReport,
+    ReadFile,
+    flow_payload,
+    fx_payload,
+    import_files,
+    note_payload,
+    price_payload,
+)
+from rally_pipeline.schema import ops
+from rally_pipeline.settings import Settings
+from rally_pipeline.workspace import Workspace
+
+#: Ending of a side-car file.
+SIDE_CAR = ".yaml"
+#: Folders of what was taken up.
+PROCESSED, REJECTED = "processed", "rejected"
+#: A file changed less than so many seconds ago may still be being written; it is left for the next time.
+SETTLED_SECONDS = 2.0
+#: Files taken up at one time; the rest waits for the next.
+MAX_FILES = 10_000
+
+KINDS: dict[str, ReadFile] = {
+    "notes": lambda path, workspace: note_payload(path, workspace, source="inbox"),
+    "prices": lambda path, workspace: price_payload(path, workspace, source="file", symbol=None, price_basis=None),
+    "flows": lambda path, workspace: flow_payload(path, workspace, source="file", unit=None, currency=None),
+    "fx": lambda path, workspace: fx_payload(path, workspace, source="ecb"),
+}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A file in the inbox: size in bytes, time of its last change in nanoseconds. ``is_regular`` is ``False`` for links
+    and devices, which are never opened.
+    """
+
+    kind: str
+    path: Path
+    is_regular: bool
+    size: int
+    changed_ns: int
+
+
+def waiting(settings: Settings, kind: str, *, settled_seconds: float = SETTLED_SECONDS) -> list[Waiting]:
+    """The files of a kind that can be taken up, by name. Folders, hidden files and side-cars are passed over."""
+    folder = settings.inbox_dir / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    latest = dt.datetime.now(dt.UTC).timestamp() - settled_seconds
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            if entry.name.startswith(".") or stat.S_ISDIR(status.st_mode) or status.st_mtime > latest:
+                continue
+            if kind == "notes" and entry.name.endswith(SIDE_CAR) and _is_beside(folder, entry.name):
+                continue
+            found.append(Waiting(kind, folder / entry.name, stat.S_ISREG(status.st_mode), status.st_size, status.st_mtime_ns))
+    return sorted(found, key=lambda one: one.path.name)[:MAX_FILES]
+
+
+def _is_beside(folder: Path, name: str) -> bool:
+    return os.path.lexists(folder / name.removesuffix(SIDE_CAR))
+
+
+def take_up(
+    workspace: Workspace,
+    kinds: Sequence[str] = tuple(KINDS),
+    *,
+    settled_seconds: float = SETTLED_SECONDS,
+    refresh_marts: bool = True,
+    progress: Callable[[str], None] = lambda _: None,
+) -> ImportReport:
+    """Loads what lies in the inbox and moves it away; a file that is refused leaves the others alone.
+
+    A run that is killed between the two leaves the file where it is: taking it up again changes nothing, since its
+    bytes are known.
+    """
+    todo = [one for kind in kinds for one in waiting(workspace.settings, kind, settled_seconds=settled_seconds)]
+    files: list[FileOutcome] = []
+    last: ImportReport | None = None
+    for kind in dict.fromkeys(one.kind for one in todo):
+        of_kind = [one for one in todo if one.kind == kind]
+        last = import_files(
+            workspace,
+            [one.path for one in of_kind],
+            _guarded(KINDS[kind], {one.path for one in of_kind if not one.is_regular}),
+            known_at=None,
+            refresh_marts=refresh_marts,
+            progress=progress,
+            done=lambda outcome, kind=kind: _move(workspace, kind, outcome),  # type: ignore[misc]
+        )
+        files += last.files
+    return ImportReport(tuple(files), last.refreshed if last else (), last.audited if last else None)
+
+
+def _guarded(read: ReadFile, irregular: set[Path]) -> ReadFile:
+    def guarded(path: Path, workspace: Workspace) -> object:
+        if path in irregular:
+            raise PayloadError("regular_file", f"{path.name} is a link or a device", "copy the file itself")
+        return read(path, workspace)
+
+    return guarded  # type: ignore[return-value]
+
+
+def _move(workspace: Workspace, kind: str, outcome: FileOutcome) -> None:
+    """Moves a file to where it belongs and writes down what became of it."""
+    path = outcome.path
+    now = dt.datetime.now(dt.UTC)
+    folder = path.parent / (PROCESSED if outcome.ok else REJECTED) / f"{now:%Y-%m-%d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    size = path.lstat().st_size
+    target = _free(folder, path.name)
+    if not outcome.ok:
+        # The reason first: a rejected file without one would be a riddle.
+        (folder / f"{target.name}.reason.txt").write_text("\n".join(_reason(outcome, now)) + "\n", encoding="utf-8")
+    path.rename(target)
+    side_car = path.with_name(path.name + SIDE_CAR)
+    if kind == "notes" and os.path.lexists(side_car):
+        side_car.rename(folder / f"{target.name}{SIDE_CAR}")
+    loaded = outcome.outcome
+    with workspace.warehouse.write() as connection:
+        connection.execute(
+            sa.insert(ops.ops_inbox_file).values(
+                inbox=kind,
+                file_name=_sayable(path.name),
+                handled_at=now,
+                outcome="loaded" if outcome.ok else "refused",
+                rule=outcome.rule,
+                message=outcome.message,
+                moved_to=_sayable(target.relative_to(path.parent).as_posix()),
+                byte_count=size,
+                fetch_id=loaded.record.fetch_id if loaded else None,
+            )
+        )
+
+
+def _reason(outcome: FileOutcome, now: dt.datetime) -> Iterator[str]:
+    yield f"file: {_sayable(outcome.path.name)}"
+    yield f"refused: {now:%Y-%m-%d %H:%M:%S} UTC"
+    yield f"rule: {outcome.rule}"
+    yield f"reason: {outcome.message}"
+    if outcome.outcome is not None:
+        yield f"archived: payload {outcome.outcome.record.payload_id}"
+    yield "Correct the file, or the catalog, and drop it into the inbox again."
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A path in the folder that is not taken: the name, or one with a number."""
+    target, number = folder / name, 1
+    while os.path.lexists(target):
+        number += 1
+        target = folder / f"{Path(name).stem} ({number}){Path(name).suffix}"
+    return target
+
+
+def _sayable(name: str) -> str:
+    """A file name as text that every database takes."""
+    return name.encode("utf-8", "replace").decode("utf-8").replace("\0", "�")

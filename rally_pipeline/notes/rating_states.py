@@ -1,0 +1,208 @@
+"""Reads ratings that are had, not changed: "rates X a buy", "earns an overweight rating from Y", "Y neutral on X".
+
+Belongs here: statements of a rating, with a verb of having or without any. Does not belong here: actions
+(`rating_actions.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rally_pipeline.notes import rating_words as rw
+from rally_pipeline.notes.rating_frames import (
+    BY_FROM,
+    DOWNGRADE,
+    INITIATE,
+    REVISE,
+    UPGRADE,
+    Action,
+    finish,
+    is_known,
+    is_passive_at,
+    looks_like_broker,
+    passive_actor,
+    ratings_after,
+    spread,
+    subject_left,
+    tail_actor,
+)
+from rally_pipeline.notes.rating_parts import (
+    Actor,
+    actor_left,
+    broker_right,
+    is_namelike,
+    run_right,
+)
+from rally_pipeline.notes.rating_subjects import subject_name, subjects_right
+from rally_pipeline.notes.rating_tokens import (
+    ADV,
+    BREAK,
+    BROKER,
+    DET,
+    NUMBER,
+    RATING,
+    TARGET,
+    Words,
+)
+
+if TYPE_CHECKING:
+    from rally_pipeline.notes.lexicon import Lexicon
+
+
+def read_rated(words: Words, i: int, klass: str, floor: int, limit: int, lexicon: Lexicon) -> list[Action]:
+    """A rating that somebody has: "rates X a buy", "has a buy rating on X", "gave X an overweight rating"."""
+    if words.low[i] in ("rated", "rates") and words.low[i + 1 : i + 2] == ["new"] and words.kind[i + 2 : i + 3] == [RATING]:
+        # "X rated new buy at Y"
+        actor = passive_actor(words, i, limit, lexicon)
+        subject = subject_left(words, i, floor, lexicon) if words.low[i] == "rated" else None
+        if not actor.brokers:
+            actor = actor_left(words, i, floor, lexicon)
+        base = Action(i, rw.INIT, INITIATE, actor, limit=limit)
+        return spread(words, base, (subject,) if subject else (), [i + 2], [], lexicon)
+    new, prior = ratings_after(words, i, klass, limit)
+    if klass == rw.SET:
+        new = [r for r in new if r + 1 < len(words) and words.low[r + 1] in rw.RATING_NOUNS]
+    if not new:
+        return []
+    if i and words.low[i - 1] in ("previously", "after"):
+        return []
+    if (
+        words.low[i] == "rated"
+        and new[0] == i + 1
+        and (TARGET in words.kind[max(0, i - rw.REACH) : i + rw.REACH] or i == floor)
+    ):
+        return [finish(words, Action(i, klass, "", Actor(), limit=limit), new[:1], prior)]
+    left = actor_left(words, i, floor, lexicon)
+    is_passive = is_passive_at(words, i, floor, limit, left, lexicon)
+    actor = passive_actor(words, i, limit, lexicon) if is_passive else left
+    is_plain = klass == rw.RATE and bool(actor.brokers) and words.text[words.start[new[0]]].isupper()
+    if actor.is_agency or not (is_known(words, actor) or looks_like_broker(actor) or actor.is_anaphor or is_plain):
+        return []
+    base = Action(i, klass, "", actor, limit=limit)
+    if is_passive:
+        subject = subject_left(words, i, floor, lexicon)
+        return spread(words, base, (subject,) if subject else (), new[:1], prior, lexicon)
+    begin = i + 1
+    if all(words.kind[k] in (DET, ADV) for k in range(begin, new[0])):
+        begin = new[0] + 1
+        while begin < limit and words.low[begin] in rw.RATING_NOUNS:
+            begin += 1
+    subjects, _ = subjects_right(words, begin, limit, lexicon)
+    return spread(words, base, subjects, new[:1], prior, lexicon)
+
+
+def read_statement(words: Words, r: int, lexicon: Lexicon) -> Action | None:
+    """A rating without a verb: "Barclays overweight on HCL Tech", "Hold X, target price Rs 900: BNP Paribas"."""
+    after = words.low[r + 1] if r + 1 < len(words) else ""
+    is_weak = words.low[r] in rw.WEAK_RATINGS and after != "rating"
+    if r and words.low[r - 1] in ("rating", "rated") and TARGET in words.kind[max(0, r - rw.REACH) : r]:
+        # "cuts X's TP to HKD 33, rating Neutral"
+        return finish(words, Action(r, "", "", Actor(), limit=len(words)), [r], [])
+    if after in ("rating", "ratings"):
+        reviewed = _read_reviewed(words, r, lexicon)
+        if reviewed is not None:
+            return reviewed
+    tip = _read_tip(words, r, lexicon)
+    if tip is not None:
+        return tip
+    if r and words.kind[r - 1] == BROKER and after in ("on", "rating", "rated") and not is_weak:
+        actor = actor_left(words, r, 0, lexicon)
+        names, _ = subjects_right(words, r + 1, len(words), lexicon)
+        if names:
+            return finish(words, Action(r, "", "", actor, names[0], limit=len(words)), [r], [])
+    right = broker_right(words, r + 1, min(len(words), r + 8), lexicon, BY_FROM)
+    if is_known(words, right) and r >= 2:
+        prior = next((k for k in range(r + 1, min(len(words), r + 5)) if words.kind[k] == RATING), -1)
+        if words.low[r - 1] == "to" and prior >= 0 and is_namelike(words, r - 2):
+            # "X to Neutral from Buy at UBS"
+            now, then = rw.rank(words.printed(r, r)), rw.rank(words.printed(prior, prior))
+            action = REVISE if now is None or then is None or now == then else UPGRADE if now > then else DOWNGRADE
+            subject = subject_left(words, r - 1, 0, lexicon)
+            return finish(words, Action(r, "", action, right, subject, limit=len(words)), [r], [prior])
+        verb = r - 2 if words.low[r - 1] in ("a", "an", "new") else r - 1
+        if not is_weak and words.low[verb] in (
+            "gets",
+            "receives",
+            "earns",
+            "given",
+            "got",
+            "has",
+            "received",
+            "earned",
+        ):
+            # "X (ABC) Gets a Hold from Truist"
+            subject = subject_left(words, verb, 0, lexicon)
+            return finish(words, Action(r, "", "", right, subject, limit=len(words)), [r], [])
+    if after in ("rating", "call") and r and words.low[r - 1] in ("have", "a", "with") and r <= 3:
+        names, _ = subjects_right(words, r + 2, len(words), lexicon)
+        actor = tail_actor(words, lexicon)
+        if names and actor.brokers:
+            return finish(words, Action(r, "", "", actor, names[0], limit=len(words)), [r], [])
+    if r == 0 and len(words) > 2 and is_namelike(words, 1):
+        actor = tail_actor(words, lexicon)
+        if actor.brokers:
+            last = run_right(words, 1, len(words))
+            subject = subject_name(words, 1, last, lexicon)
+            return finish(words, Action(r, "", "", actor, subject, limit=len(words)), [r], [])
+    return None
+
+
+def _read_reviewed(words: Words, r: int, lexicon: Lexicon) -> Action | None:
+    """A rating that may change: "Y places X's outperform rating under review", "X's buy rating put under review"."""
+    review = next((k for k in range(r + 2, min(len(words), r + 16)) if words.low[k] in ("review", "watch")), -1)
+    if review < 0 or words.low[review - 1] not in ("under", "on"):
+        return None
+    floor = max(0, r - rw.REACH)
+    verb = next((k for k in range(r - 1, max(floor, r - 12) - 1, -1) if words.low[k] in _PLACED), -1)
+    if verb >= 0:
+        actor = actor_left(words, verb, floor, lexicon)
+    else:
+        actor = broker_right(words, r + 1, min(len(words), review + 8), lexicon, BY_FROM)
+    if actor.is_agency or not (is_known(words, actor) or looks_like_broker(actor) or actor.is_anaphor):
+        return None
+    names, _ = subjects_right(words, r + 2, review - 1, lexicon)
+    subject = names[0] if names else subject_left(words, r, max(floor, verb + 1), lexicon)
+    action = finish(words, Action(r, "", "", actor, subject, limit=len(words)), [r], [])
+    action.places.append(review)
+    return action
+
+
+_PLACED = rw.word_set("""places placed placing puts put putting has leaves left""")
+#: Ratings with which somebody tells others what to do.
+_TIPS = frozenset(("buy", "sell", "hold", "accumulate", "reduce", "add", "avoid", "strong buy", "strong sell"))
+
+
+def _read_tip(words: Words, r: int, lexicon: Lexicon) -> Action | None:
+    """A tip that a person or house signs: "Buy X with a target of Rs 120: Name Surname", "…; sell stock, target …: Z"."""
+    if words.low[r] not in _TIPS or (r and words.kind[r - 1] != BREAK and words.low[r - 1] not in (",", ":")):
+        return None
+    goal = next((k for k in range(r + 1, min(len(words), r + 24)) if words.kind[k] == TARGET), -1)
+    if goal < 0 or NUMBER not in words.kind[goal : goal + 6]:
+        return None
+    signed = signature(words, goal, lexicon)
+    if signed is None:
+        return None
+    k = r + 1
+    while k < goal and words.kind[k] == DET:
+        k += 1
+    subject = None
+    if is_namelike(words, k):
+        subject = subject_name(words, k, max(k, run_right(words, k, goal)), lexicon)
+    elif words.low[k] not in ("stock", "shares", "it"):
+        return None
+    return finish(words, Action(r, "", "", signed, subject, limit=len(words)), [r], [])
+
+
+def signature(words: Words, after: int, lexicon: Lexicon) -> Actor | None:
+    """Who signs a headline at its end, after a colon or dash beyond the place `after`: a house, or a person by name."""
+    count = len(words)
+    for k in range(count - 2, max(after, count - 9), -1):
+        if words.low[k] in (":", "-", "–", "—"):
+            house = tail_actor(words, lexicon)
+            if house.brokers:
+                return house
+            last = run_right(words, k + 1, count)
+            # a person has a given name and a surname, none of them a thing that is rated
+            is_person = 1 <= last - k - 1 <= 3 and last >= count - 2
+            return Actor(speaker=words.printed(k + 1, last)) if is_person else None
+    return None

@@ -1,0 +1,222 @@
+"""Cuts an English sentence into the words the rating grammar works on.
+
+Belongs here: words with their class (verb, rating, target, number, broker, name, preposition, mark) and simple
+questions about runs of them. Does not belong here: who rates what (`ratings.py`, `targets.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from rally_pipeline.notes import rating_words as rw
+from rally_pipeline.notes.records import Comparator, MentionKind, Passage, Quantity, QuantityKind
+
+#: Classes of words.
+VERB, RATING, TARGET, NUMBER, BROKER, AGENCY, NAME, PREP, DET, ADV, WORD, MARK, BREAK = "VRTNBGCPDAwmb"
+
+_WORD = re.compile(
+    r"[^\S\n]*(?:"
+    r"(?P<word>[^\W\d_](?:[^\W_]|&(?=\w)|[’'.](?=[^\W_])|[-‑](?=[^\W_])|/(?=[^\W\d_]))*"
+    r"(?:\.(?=,|\s[a-z(\-–])|(?<=\b[A-Z])\.)?)|"
+    r"(?P<digits>\d[\w,.]*(?:-[^\W\d_][\w-]*)*)|"
+    r"(?P<quote>[‘’'\"“”`\ufeff]+)|(?P<lines>\n\s*)|(?P<mark>.))"
+)
+_PLAIN_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:(?=p\b)|(?![\w%％]))")
+_WIRE_PREFIX = re.compile(
+    r"\s*(?:BRIEF|BUZZ|RPT|REFILE|CORRECTED|EXCLUSIVE|RESEARCH ALERT|(?:UPDATE|WRAPUP) \d)\s?[-–]\s?"
+)
+_CENTS = re.compile(r"\s?(?:cents?|c|¢|p|pence)(?![\w])")
+#: The retailer, which is not a target.
+_TARGET_CORP = re.compile(
+    r"Target(?:[’']s)?(?=(?: shares| stock| Corp| [-–—]| (?:to|from|at) (?:an? )?(?:strong )?"
+    r"(?:buy|sell|hold|neutral|over|under|equal|market|outp|in.line|sector|peer|perform|reduce|positive)))",
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class Words:
+    """The words of one sentence as parallel lists; an index into them is called a place.
+
+    Attributes:
+        text: the whole canonical text.
+        start, end: spans of the words in it.
+        low: the words in small letters, possessive kept.
+        kind: their classes.
+        numbers: for places of class NUMBER the quantity.
+        ids: for places of class BROKER the broker's catalog id, of class NAME the instrument's, if known.
+    """
+
+    text: str
+    start: list[int] = field(default_factory=list)
+    end: list[int] = field(default_factory=list)
+    low: list[str] = field(default_factory=list)
+    kind: list[str] = field(default_factory=list)
+    numbers: dict[int, Quantity] = field(default_factory=dict)
+    ids: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def printed(self, first: int, last: int) -> str:
+        """The text from the word at `first` to the word at `last`, both included."""
+        return self.text[self.start[first] : self.end[last]]
+
+    def is_gap_plain(self, left: int, right: int) -> bool:
+        """Whether only blanks stand between two neighbouring words."""
+        return not self.text[self.end[left] : self.start[right]].strip()
+
+
+def _fallback(text: str, start: int, end: int) -> Quantity:
+    printed = text[start:end].replace(",", "")
+    decimals = len(printed.partition(".")[2])
+    return Quantity(
+        start=start,
+        end=end,
+        value=float(printed),
+        kind=QuantityKind.NUMBER,
+        currency="",
+        scale=1.0,
+        tolerance=0.5 * 10.0**-decimals,
+        hedge="",
+        hedge_start=start,
+        comparator=Comparator.EQ,
+    )
+
+
+def cut(passage: Passage) -> Words:
+    """The words of a passage. Quotation marks are left out; names, ratings, targets and numbers are one word each."""
+    text, stop = passage.text, passage.end
+    numbers: dict[int, Quantity] = {}
+    ids: dict[int, str] = {}
+    rows: list[tuple[int, int, str, str]] = []
+    add, match = rows.append, _WORD.match
+    known = _known(passage)
+    position = passage.start
+    prefix = _WIRE_PREFIX.match(text, position, stop)
+    if prefix is not None:
+        add((position, prefix.end(), "-", BREAK))
+        position = prefix.end()
+    while position < stop:
+        found = match(text, position, stop)
+        if found is None:  # blanks at the end
+            break
+        group = found.lastgroup or ""
+        begin = found.start(group)
+        special = known.get(begin)
+        if special is not None:
+            position, kind, what = special
+            if kind == NUMBER:
+                numbers[len(rows)] = what  # type: ignore[assignment]
+                add((begin, position, "", NUMBER))
+            else:
+                ids[len(rows)] = what  # type: ignore[assignment]
+                add((begin, position, text[begin:position].lower(), kind))
+            continue
+        position = found.end()
+        if group == "word":
+            low = text[begin:position].lower().rstrip(".")
+            head = low.replace("‑", "-").partition("-")[0] if "-" in low or "‑" in low else low
+            if head in _FIRST:
+                row = _phrase(text, begin, position, stop, head, low, rows)
+                if row is not None:
+                    add(row)
+                    position = row[1]
+                    continue
+            add((begin, position, low, _kind(low, text[begin])))
+        elif group == "mark":
+            mark = text[begin]
+            is_dash = mark in "-–—" and (begin == passage.start or text[begin - 1].isspace() or text[begin - 1] == mark)
+            add((begin, position, mark, BREAK if is_dash or mark in ";•|" else MARK))
+        elif group == "lines":
+            add((begin, position, "\n", BREAK))
+        elif group == "digits":
+            plain = _PLAIN_NUMBER.match(text, begin, position)
+            if plain is not None and text[plain.end() : position] in ("", ".", ",", "p"):
+                numbers[len(rows)] = _fallback(text, begin, plain.end())
+                cents = _CENTS.match(text, plain.end(), stop)
+                position = cents.end() if cents else plain.end()
+                add((begin, position, "", NUMBER))
+            else:
+                low = text[begin:position].lower()
+                add((begin, position, low, DET if low in rw.DETERMINERS else NAME))
+    if not rows:
+        return Words(text)
+    starts, ends, lows, kinds = zip(*rows, strict=True)
+    return Words(text, list(starts), list(ends), list(lows), list(kinds), numbers, ids)
+
+
+def _known(passage: Passage) -> dict[int, tuple[int, str, Quantity | str]]:
+    """What the layers before have found: by start its end, class, and quantity or catalog id."""
+    text, stop = passage.text, passage.end
+    known: dict[int, tuple[int, str, Quantity | str]] = {}
+    for mention in passage.mentions:
+        kind, entity, end = NAME, mention.entity_id, mention.end
+        if mention.kind is MentionKind.BROKER:
+            kind = AGENCY if mention.text in ("S&P", "Moody's", "Moody’s", "Fitch") else BROKER
+        elif mention.kind is MentionKind.RATING_AGENCY:
+            kind = AGENCY
+        elif mention.kind is not MentionKind.INSTRUMENT:
+            continue
+        else:
+            broker = next((also[7:] for also in mention.also if also.startswith("broker:")), None)
+            if broker is not None:
+                kind, entity = BROKER, broker
+        if text[end : end + 2] in ("'s", "’s") and end + 2 <= stop:
+            end += 2
+        if end <= stop:
+            known[mention.start] = (end, kind, entity)
+    for quantity in passage.quantities:
+        if quantity.end <= stop:
+            cents = None if quantity.kind is QuantityKind.MONEY else _CENTS.match(text, quantity.end, stop)
+            known[quantity.start] = (cents.end() if cents else quantity.end, NUMBER, quantity)
+    return known
+
+
+def _phrase(
+    text: str, begin: int, end: int, stop: int, head: str, low: str, rows: list[tuple[int, int, str, str]]
+) -> tuple[int, int, str, str] | None:
+    """The rating, target or agency that begins at `begin`, as a row."""
+    if head in rw.RATING_FIRST:
+        hit = rw.RATING.match(text, begin, stop)
+        if hit is not None and hit.end() >= end and _is_rating(hit.group(), rows):
+            return begin, hit.end(), hit.group().lower(), RATING
+    if head in rw.TARGET_FIRST and not _TARGET_CORP.match(text, begin, stop):
+        hit = rw.TARGET.match(text, begin, stop)
+        if hit is not None and (head not in rw.CAPITAL_TARGETS or text[begin : begin + 2].isupper()):
+            return begin, hit.end(), hit.lastgroup or "", TARGET
+    if low in rw.AGENCY_FIRST:
+        hit = rw.AGENCY.match(text, begin, stop)
+        if hit is not None and hit.end() >= end - 2:
+            return begin, hit.end(), hit.group().lower(), AGENCY
+    return None
+
+
+_FIRST = rw.RATING_FIRST | rw.TARGET_FIRST | rw.AGENCY_FIRST
+
+
+def _is_rating(printed: str, rows: list[tuple[int, int, str, str]]) -> bool:
+    low = printed.lower()
+    if low in rw.CAPITAL_RATINGS and not printed.isupper():
+        return False
+    # "Best Buy" is a retailer.
+    return not (low == "buy" and rows and rows[-1][2] == "best")
+
+
+def _kind(low: str, first: str) -> str:
+    kind = _KINDS.get(low)
+    if first.isupper():
+        return NAME if kind is None or low in _NAMES_TOO else kind
+    return WORD if kind is None else kind
+
+
+#: Class of each function word; the later ones win.
+_KINDS: dict[str, str] = (
+    dict.fromkeys(rw.ALWAYS_WORDS, WORD)
+    | dict.fromkeys(rw.ADVERBS, ADV)
+    | dict.fromkeys(rw.DETERMINERS, DET)
+    | dict.fromkeys(rw.PREPOSITIONS, PREP)
+    | dict.fromkeys(rw.VERBS, VERB)
+)
+_NAMES_TOO = rw.DETERMINERS_IN_NAMES | rw.ADVERBS_IN_NAMES | rw.VERBS_IN_NAMES
