@@ -11,7 +11,7 @@ export RALLY_HOME ?= $(CURDIR)/.rally
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test eval fuzz ui lint format lock bench clean
+.PHONY: help audit install demo test eval fuzz ui lint format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,6 +59,11 @@ bench: $(INSTALLED) ## Time loading, re-delivery and marts, side by side with wh
 fuzz: $(INSTALLED) ## Read 100,000 random and broken documents of each kind (about half an hour)
 	@RALLY_FUZZ_EXAMPLES=$${RALLY_FUZZ_EXAMPLES:-100000} \
 	  $(BIN)/python -m pytest --timeout=0 rally_pipeline_tests/unit/test_notes_fuzz.py $(PYTEST_ARGS)
+
+# Not part of the tests: it asks a database on the internet (api.osv.dev or pypi.org), and what it says changes by the day.
+audit: $(INSTALLED) ## Look the locked packages up in the database of known vulnerabilities (needs the internet)
+	@$(BIN)/uv tool run --python $(BIN)/python pip-audit@2.10.1 --strict --disable-pip --require-hashes \
+	  --requirement requirements.lock $(AUDIT_ARGS)
 
 lock: $(INSTALLED) ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

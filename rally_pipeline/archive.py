@@ -211,8 +211,7 @@ class Archive:
                 yield path.stem, str(error)
         chosen = sorted(wanted)
         if sample is not None and sample < len(chosen):
-            # no secret depends on which are chosen
-            chosen = sorted(random.sample(chosen, sample))  # noqa: S311
+            chosen = sorted(random.sample(chosen, sample))
         for payload_id in chosen:
             try:
                 self.read(payload_id)
@@ -258,7 +257,9 @@ class Archive:
 
 
 def _fetch_id(payload_id: str, request: FetchRequest, known_at: dt.datetime) -> str:
-    identity = json.dumps([payload_id, _request_json(request), known_at.isoformat()], sort_keys=True, ensure_ascii=False)
+    identity = json.dumps(
+        [payload_id, _request_json(request), known_at.isoformat()], sort_keys=True, ensure_ascii=False
+    )
     return hashlib.sha256(identity.encode()).hexdigest()
 
 

@@ -147,3 +147,29 @@ def title_of(extraction: Extraction) -> str:
     house = context.broker_text or context.newspaper or "no house named"
     return f"{note.title or note.part or 'untitled'} ({house}, {day})"
 
+
+
+def standing_lines(workspace: Workspace) -> Iterator[str]:
+    """The verdicts that stand in the warehouse, counted, and each claim that is contradicted."""
+    import sqlalchemy as sa
+
+    from rally_pipeline.schema import core_notes, mart_notes
+
+    audit, note = mart_notes.mart_claim_audit, core_notes.core_note
+    stands = sa.and_(audit.c.is_latest, audit.c.repeat_of == "")
+    counts = sa.select(audit.c.verdict, sa.func.count()).where(stands).group_by(audit.c.verdict).order_by(audit.c.verdict)
+    wrong = (
+        sa.select(note.c.file_name, audit.c.quote, audit.c.explanation)
+        .join(note, sa.and_(note.c.note_id == audit.c.note_id, note.c.known_to_at.is_(None)))
+        .where(stands, audit.c.verdict == "contradicted")
+        .order_by(note.c.file_name, audit.c.claim_id)
+    )
+    with workspace.warehouse.read() as connection:
+        found = connection.execute(counts).all()
+        contradicted = connection.execute(wrong).all()
+    if not found:
+        return
+    said = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in found)
+    yield f"Claims of the notes, audited against the warehouse: {said}"
+    for row in contradicted:
+        yield f"  contradicted: {row.file_name}: {' '.join(row.quote.split())[:80]} – {row.explanation}"

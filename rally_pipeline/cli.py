@@ -58,6 +58,7 @@ def cli() -> None:
 @click.option("--as-of", "as_of_day", type=_DATE, default="2025-02-14", show_default=True, help="Day to show.")
 def demo(as_of_day: dt.datetime) -> None:
     """Run the whole pipeline offline on demo data and show the leaderboard."""
+    from rally_pipeline.claims import standing_lines
     from rally_pipeline.demo.anchors import DEMO_NOTICE, WORLD_END, WORLD_START
     from rally_pipeline.demo.documents import drop
     from rally_pipeline.settings import Profile, load_settings
@@ -70,6 +71,8 @@ def demo(as_of_day: dt.datetime) -> None:
     is_ok = _run(settings, WORLD_START, WORLD_END, None, None)
     workspace = _open(settings)
     _show_leaderboard(workspace, as_of_day.date())
+    click.echo()
+    _echo(standing_lines(workspace))
     click.echo(f"\n{DEMO_NOTICE}\n")
     click.echo(f"warehouse  {workspace.warehouse.display_url}")
     click.echo(f"archive    {settings.archive_dir}")
@@ -80,7 +83,7 @@ def demo(as_of_day: dt.datetime) -> None:
 
 
 @cli.command()
-@click.option("--date", "day", type=_DATE, help="One market date (default: today).")
+@click.option("--date", "day", type=_DATE, help="One market date.")
 @click.option("--from", "start", type=_DATE, help="First market date of a range.")
 @click.option("--to", "end", type=_DATE, help="Last market date of a range (default: today).")
 @click.option("--sources", help="Only these sources, comma-separated (yahoo, hang_seng, eastmoney, ecb, hkex, …).")
@@ -92,7 +95,11 @@ def run(
     sources: str | None,
     markets: str | None,
 ) -> None:
-    """Fetch, check, load and compute one day or a range of days, through Dagster."""
+    """Fetch, check, load and compute, through Dagster.
+
+    Without dates: what is missing since the first day the warehouse is about, oldest first. Of a new warehouse that is
+    the last session; RALLY_HISTORY_START or --from say how far back it goes.
+    """
     from rally_pipeline.settings import load_settings
 
     if day is not None and (start is not None or end is not None):
@@ -102,10 +109,9 @@ def run(
     settings = load_settings()
     first = (day or start).date() if (day or start) else None  # type: ignore[union-attr]
     last = (day or end).date() if (day or end) else None  # type: ignore[union-attr]
-    if first is None or last is None:
-        today = _open(settings).today()
-        first, last = first or today, last or today
-    if first > last:
+    if first is not None and last is None:
+        last = _open(settings).today()
+    if first is not None and last is not None and first > last:
         raise click.UsageError(f"--from {first} is after --to {last}")
     sys.exit(0 if _run(settings, first, last, _names(sources), _names(markets)) else 1)
 
@@ -378,6 +384,85 @@ def lineage(name: str | None, down: bool, values: bool, page: bool, as_json: boo
         _echo(graph.lines(name, down=down, only_values=values))
 
 
+@cli.command()
+@click.argument("table")
+@click.argument("key", metavar="KEY=VALUE...", nargs=-1)
+@click.option("--as-of", "instant", metavar="T", help="As known at T (a bare date means the end of that day, UTC).")
+@click.option("--column", "columns", multiple=True, help="Only what decided this column; may be repeated.")
+@click.option("--open", "show_lines", is_flag=True, help="Show the part of each payload in which a fact stands.")
+@_JSON
+def trace(
+    table: str, key: tuple[str, ...], instant: str | None, columns: tuple[str, ...], show_lines: bool, as_json: bool
+) -> None:
+    """Follow a row of TABLE to what decided it, the facts that entered it and the archived bytes, and verify these."""
+    from rally_pipeline.console import parse_instant, write_json
+    from rally_pipeline.lineage.trace import trace as follow
+    from rally_pipeline.lineage.trace import trace_json
+    from rally_pipeline.lineage.trace_view import trace_lines
+    from rally_pipeline.settings import load_settings
+
+    at = parse_instant(instant, end_of_day=True) if instant else None
+    traced = follow(_open(load_settings()), table, key, at=at, columns=columns, show_lines=show_lines)
+    if as_json:
+        write_json([trace_json(traced)], sys.stdout)
+    else:
+        _echo(trace_lines(traced))
+    sys.exit(0 if traced.ok else 1)
+
+
+@cli.command()
+@click.option(
+    "--into", required=True, metavar="URL", help="An empty database: sqlite:////path/to/file or postgresql://…."
+)
+@click.option(
+    "--archive",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Archive to build from (default: RALLY_HOME/archive).",
+)
+def rebuild(into: str, directory: Path | None) -> None:
+    """Build a second warehouse from the archive alone: facts with their known times, marts, audits."""
+    from rally_pipeline.archive import Archive
+    from rally_pipeline.console import Progress
+    from rally_pipeline.rebuild import rebuild as build_again
+    from rally_pipeline.settings import load_settings
+
+    progress = Progress()
+    try:
+        report = build_again(
+            load_settings(),
+            into,
+            archive=Archive(directory) if directory else None,
+            tell=lambda text: click.echo(text, err=True),
+            progress=progress,
+        )
+    finally:
+        progress.done()
+    _echo(report.lines())
+    sys.exit(0 if report.ok else 1)
+
+
+@cli.command()
+@click.argument("one", metavar="URL")
+@click.argument("other", metavar="URL")
+@_JSON
+def diff(one: str, other: str, as_json: bool) -> None:
+    """Compare two warehouses table by table: facts with versions and known times, and what is computed from them."""
+    from rally_pipeline.comparison import compare, comparison_lines
+    from rally_pipeline.console import Progress, write_json
+
+    progress = Progress()
+    try:
+        tables = list(compare(one, other, progress))
+    finally:
+        progress.done()
+    if as_json:
+        write_json((table.to_json() for table in tables), sys.stdout)
+    else:
+        _echo(comparison_lines(tables))
+    sys.exit(0 if all(table.is_equal for table in tables) else 1)
+
+
 @cli.group()
 def quarantine() -> None:
     """Look at rows that were not believed, and decide about them."""
@@ -496,6 +581,65 @@ def quality_report(run_id: str | None, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--as-of", "as_of_day", type=_DATE, help="Last market day to tell about (default: the last with a session).")
+@_JSON
+def site(as_of_day: dt.datetime | None, as_json: bool) -> None:
+    """Write the report, a site that opens from disk, to HOME/published/site."""
+    from rally_pipeline.console import write_json
+    from rally_pipeline.publish.site import write_site
+    from rally_pipeline.settings import load_settings
+
+    path = write_site(_open(load_settings()), as_of_day.date() if as_of_day else None)
+    if as_json:
+        write_json([{"path": str(path)}], sys.stdout)
+    else:
+        click.echo(str(path))
+
+
+@cli.command()
+@click.option("--to", metavar="PLACE", help="Folder, or a URL that fsspec knows (s3://…); default: HOME/published.")
+@_JSON
+def publish(to: str | None, as_json: bool) -> None:
+    """Publish marts and dictionary as Parquet files and as a DuckDB database, in place of those published before."""
+    from rally_pipeline.console import Progress, write_json
+    from rally_pipeline.publish.publication import publish as publish_tables
+    from rally_pipeline.settings import load_settings
+
+    progress = Progress()
+    try:
+        done = publish_tables(_open(load_settings()), to, progress, compute=True)
+    finally:
+        progress.done()
+    if as_json:
+        write_json([done.to_json()], sys.stdout)
+    else:
+        _echo(done.lines())
+
+
+@cli.command()
+@click.argument("table")
+@click.option("--where", "conditions", multiple=True, metavar="COL=VALUE", help="Only these rows; may be repeated.")
+@click.option("--as-of", "instant", metavar="T", help="As known at T (a bare date means the end of that day, UTC).")
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="CSV file.")
+@click.option("--xlsx", "xlsx_file", type=click.Path(dir_okay=False, path_type=Path), help="Excel workbook.")
+def export(
+    table: str, conditions: tuple[str, ...], instant: str | None, csv_file: Path | None, xlsx_file: Path | None
+) -> None:
+    """Write a mart (or core TABLE) to a CSV file ('-' = standard output) or a workbook, with units in the headers."""
+    from rally_pipeline.console import parse_instant
+    from rally_pipeline.publish.export import export_csv, export_xlsx
+    from rally_pipeline.settings import load_settings
+
+    path = csv_file or xlsx_file
+    if path is None or (csv_file and xlsx_file):
+        raise click.UsageError("give --csv FILE or --xlsx FILE")
+    at = parse_instant(instant, end_of_day=True) if instant else None
+    write = export_csv if csv_file else export_xlsx
+    told = write(_open(load_settings()), table, path, at, conditions)
+    click.echo(f"{told.rows} rows of {table} to {path}", err=True)
+
+
+@cli.command()
 @click.argument("table", required=False)
 @_JSON
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown document.")
@@ -520,14 +664,19 @@ def dictionary(table: str | None, as_json: bool, as_markdown: bool) -> None:
 
 
 @cli.command()
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    help="Verify only so many archived payloads, chosen at random (default: all).",
+)
 @_JSON
-def doctor(as_json: bool) -> None:
-    """Say what is set, what is open, what is behind, and what needs attention."""
+def doctor(sample: int | None, as_json: bool) -> None:
+    """Say what is set, what is open, what is behind, what is damaged, and what needs attention."""
     from rally_pipeline.console import write_json, write_table
     from rally_pipeline.doctor import examine
     from rally_pipeline.settings import load_settings
 
-    findings = examine(load_settings())
+    findings = examine(load_settings(), sample=sample)
     rows = [{"state": f.state, "what": f.what, "value": f.value} for f in findings]
     if as_json:
         write_json(rows, sys.stdout)
@@ -537,13 +686,39 @@ def doctor(as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--send", is_flag=True, help="Tell what is new or gone to the targets, as the daemon does.")
+@click.option("--heartbeat", is_flag=True, help="Send a sign of life now, to see that delivery works; implies --send.")
+@_JSON
+def alerts(send: bool, heartbeat: bool, as_json: bool) -> None:
+    """List what is wrong now: runs, checks, missing sessions, stale marts, calendars, quarantine, files.
+
+    Exit code 1 if one of the problems is an error, or if something could not be delivered.
+    """
+    from rally_pipeline.alerts.evaluate import evaluate_home, look_home
+    from rally_pipeline.alerts.view import alert_json, alert_lines
+    from rally_pipeline.console import write_json
+    from rally_pipeline.settings import load_settings
+
+    settings, is_told = load_settings(), send or heartbeat
+    seen = evaluate_home(settings, heartbeat=heartbeat or None) if is_told else look_home(settings)
+    if as_json:
+        write_json(map(alert_json, seen.problems), sys.stdout)
+    else:
+        _echo(alert_lines(seen))
+    if is_told:
+        click.echo(seen.summary(), err=True)
+    sys.exit(0 if seen.ok else 1)
+
+
+@cli.command()
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port on 127.0.0.1.")
-def ui(port: int) -> None:
+@click.option("--read-only", is_flag=True, help="Only look: no run can be launched, and no daemon is started.")
+def ui(port: int, read_only: bool) -> None:
     """Open the Dagster UI on the same home, on this machine only."""
     from rally_pipeline.orchestration.instance import exec_ui
     from rally_pipeline.settings import load_settings
 
-    exec_ui(load_settings(), port)
+    exec_ui(load_settings(), port, read_only=read_only)
 
 
 def _open(settings: Settings) -> Workspace:
@@ -558,8 +733,8 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 def _run(
     settings: Settings,
-    start: dt.date,
-    end: dt.date,
+    start: dt.date | None,
+    end: dt.date | None,
     sources: tuple[str, ...] | None,
     markets: tuple[str, ...] | None,
 ) -> bool:

@@ -18,6 +18,8 @@ from rally_pipeline.errors import UsageError
 
 #: Work shorter than this says nothing while it runs.
 _QUIET_SECONDS = 2.0
+#: What a spreadsheet takes for the beginning of a formula, or passes over before one; full-width signs too.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class Progress:
@@ -113,13 +115,16 @@ class _UnixLines:
         self._stream.write(line.removesuffix("\r\n") + "\n")
 
 
+def defused(text: str) -> str:
+    """The text, with an apostrophe before it if a spreadsheet could run it as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
 def _csv_cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return defused(value)
     value = plain(value)
-    if value is None:
-        return ""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
-    return value
+    return "" if value is None else value
 
 
 def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: TextIO) -> None:

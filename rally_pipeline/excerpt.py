@@ -47,7 +47,9 @@ def excerpt(body: bytes, locator: str, hints: Sequence[str] = ()) -> list[Line]:
         body = gunzip(body) if body.startswith(b"\x1f\x8b") else unzip_one_csv(body) if body.startswith(b"PK") else body
     except PayloadError as error:
         return [Line("", f"the payload cannot be unpacked: {error}", False)]
-    text = body.decode("utf-8-sig", errors="replace")
+    # A mark at the beginning tells UTF-16; anything else is read as what most upstreams write.
+    encoding = "utf-16" if body.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = body.decode(encoding, errors="replace")
     found = _of_json(text, locator) or _of_lines(text.splitlines(), locator, hints)
     return found or [Line("", "the payload is empty", False)]
 

@@ -34,7 +34,7 @@ def already_answered(workspace: Workspace, requests: Sequence[FetchRequest]) -> 
         .join(run, sa.and_(run.c.run_id == table.c.run_id, run.c.outcome != "ok"))
         .outerjoin(loaded, loaded.c.fetch_id == table.c.fetch_id)
         .where(
-            table.c.fetched_at >= dt.datetime.now(dt.UTC) - _RESUMED_WITHIN,
+            table.c.fetched_at >= workspace.now() - _RESUMED_WITHIN,
             sa.func.coalesce(loaded.c.outcome, "loaded") == "loaded",
         )
         .order_by(table.c.known_at)

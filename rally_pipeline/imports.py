@@ -182,6 +182,7 @@ def import_files(
     refresh_marts: bool,
     progress: Callable[[str], None] = lambda _: None,
     done: Callable[[FileOutcome], None] = lambda _: None,
+    run_id: str | None = None,
 ) -> ImportReport:
     """Loads files one after the other, each in a transaction of its own, then computes what became stale.
 
@@ -203,7 +204,7 @@ def import_files(
             outcomes.append(FileOutcome(path, None, refusal))
             done(outcomes[-1])
             continue
-        record = ingest.keep(workspace, payload, known_at=known_at)
+        record = ingest.keep(workspace, payload, known_at=known_at, run_id=run_id)
         outcomes.append(FileOutcome(path, ingest.load(workspace, record)))
         done(outcomes[-1])
     refreshed: list[Refreshed] = []

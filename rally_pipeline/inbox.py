@@ -19,7 +19,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from rally_pipeline.errors import PayloadError
+from rally_pipeline.errors import PayloadError, UsageError
 from rally_pipeline.imports import (
     FileOutcome,
     ImportReport,
@@ -77,7 +77,9 @@ def waiting(settings: Settings, kind: str, *, settled_seconds: float = SETTLED_S
                 continue
             if kind == "notes" and entry.name.endswith(SIDE_CAR) and _is_beside(folder, entry.name):
                 continue
-            found.append(Waiting(kind, folder / entry.name, stat.S_ISREG(status.st_mode), status.st_size, status.st_mtime_ns))
+            found.append(
+                Waiting(kind, folder / entry.name, stat.S_ISREG(status.st_mode), status.st_size, status.st_mtime_ns)
+            )
     return sorted(found, key=lambda one: one.path.name)[:MAX_FILES]
 
 
@@ -92,6 +94,7 @@ def take_up(
     settled_seconds: float = SETTLED_SECONDS,
     refresh_marts: bool = True,
     progress: Callable[[str], None] = lambda _: None,
+    run_id: str | None = None,
 ) -> ImportReport:
     """Loads what lies in the inbox and moves it away; a file that is refused leaves the others alone.
 
@@ -110,6 +113,7 @@ def take_up(
             known_at=None,
             refresh_marts=refresh_marts,
             progress=progress,
+            run_id=run_id,
             done=lambda outcome, kind=kind: _move(workspace, kind, outcome),  # type: ignore[misc]
         )
         files += last.files
@@ -130,12 +134,14 @@ def _move(workspace: Workspace, kind: str, outcome: FileOutcome) -> None:
     path = outcome.path
     now = dt.datetime.now(dt.UTC)
     folder = path.parent / (PROCESSED if outcome.ok else REJECTED) / f"{now:%Y-%m-%d}"
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_inside(path.parent, folder)
     size = path.lstat().st_size
     target = _free(folder, path.name)
     if not outcome.ok:
         # The reason first: a rejected file without one would be a riddle.
-        (folder / f"{target.name}.reason.txt").write_text("\n".join(_reason(outcome, now)) + "\n", encoding="utf-8")
+        # It is made anew, so a link that somebody put in its place is not followed.
+        with _reason_path(target).open("x", encoding="utf-8") as reason:
+            reason.write("\n".join(_reason(outcome, now)) + "\n")
     path.rename(target)
     side_car = path.with_name(path.name + SIDE_CAR)
     if kind == "notes" and os.path.lexists(side_car):
@@ -167,10 +173,29 @@ def _reason(outcome: FileOutcome, now: dt.datetime) -> Iterator[str]:
     yield "Correct the file, or the catalog, and drop it into the inbox again."
 
 
+def _make_inside(inbox: Path, folder: Path) -> None:
+    """Makes a folder below the inbox, unless a link on the way leads out of it.
+
+    Raises:
+        UsageError: it does; nothing is moved or written.
+    """
+    for part in (folder.parent, folder):
+        if not part.is_symlink():
+            part.mkdir(exist_ok=True)
+        if part.is_symlink() or not part.resolve().is_relative_to(inbox.resolve()):
+            raise UsageError(
+                f"{part} leads out of the inbox: nothing is moved there. Fix: replace the link by a folder."
+            )
+
+
+def _reason_path(target: Path) -> Path:
+    return target.with_name(f"{target.name}.reason.txt")
+
+
 def _free(folder: Path, name: str) -> Path:
     """A path in the folder that is not taken: the name, or one with a number."""
     target, number = folder / name, 1
-    while os.path.lexists(target):
+    while os.path.lexists(target) or os.path.lexists(_reason_path(target)):
         number += 1
         target = folder / f"{Path(name).stem} ({number}){Path(name).suffix}"
     return target

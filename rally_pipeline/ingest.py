@@ -157,6 +157,7 @@ def load(
                 findings=findings,
                 results=results,
                 set_aside=_by_key(verdicts),
+                written={dataset: result.new + result.changed for dataset, result in merged.items()},
             )
             for dataset, verdict in verdicts.items():
                 write_quarantine(connection, record, dataset, verdict.set_aside)

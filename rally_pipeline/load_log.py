@@ -35,6 +35,7 @@ class LoadOutcome:
         findings: what the parser noticed.
         results: every expectation on its rows; empty where the parser refused it.
         set_aside: rules under which rows are out, by table and row key.
+        written: rows that were new or changed, by dataset.
     """
 
     record: FetchRecord
@@ -47,6 +48,7 @@ class LoadOutcome:
     findings: tuple[Finding, ...] = ()
     results: tuple[QualityResult, ...] = ()
     set_aside: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    written: Mapping[Dataset, int] = field(default_factory=dict)
 
     @property
     def is_loaded(self) -> bool:

@@ -74,6 +74,11 @@ _HOURS = {
 MARKETS = tuple(_HOURS)
 
 
+def timezone_of(market: str) -> ZoneInfo:
+    """The time zone in which a market's days begin and end."""
+    return ZoneInfo(_HOURS[market].zone)
+
+
 class SessionState(StrEnum):
     """Whether a market trades on a day. *unknown* is outside of what the calendar covers, and is never *open*."""
 

@@ -5,15 +5,25 @@ Belongs here: settings and the paths that follow from them. Does not belong here
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
 import os
+import re
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rally_pipeline.errors import UsageError
+
+#: User and password in a URL.
+_CREDENTIALS = re.compile(r"(?<=//)[^/?#@\s\"']+@")
+MASK = "***"
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 
 
 class Profile(StrEnum):
@@ -45,26 +55,137 @@ class Settings(BaseSettings):
     )
     http_max_mebibytes: float = Field(64.0, gt=0, description="Largest answer accepted, after decompression.")
     lock_timeout_seconds: float = Field(60.0, gt=0, description="How long a writer waits for another writer.")
+    openlineage_disabled: bool = Field(False, description="Tell nobody about runs: no OpenLineage events at all.")
+    openlineage_url: str | None = Field(
+        None, description="Server that gets OpenLineage events; api/v1/lineage of it unless the URL has a path."
+    )
+    openlineage_api_key: SecretStr | None = Field(None, description="Sent to that server as a bearer token.")
+    openlineage_timeout_seconds: float = Field(
+        2.0, gt=0, le=60, description="Longest wait for that server; one that fails gets nothing more in the run."
+    )
+    openlineage_file: Path | None = Field(
+        None, description="File of OpenLineage events, one a day; default: HOME/lineage/openlineage.jsonl."
+    )
+    openlineage_keep_days: int = Field(30, ge=1, description="How many days the files of events are kept.")
+    openlineage_namespace: str = Field(
+        "rally_pipeline", min_length=1, description="Namespace of the jobs in OpenLineage events."
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="Where alerts are posted as JSON that Slack, Mattermost and the like understand."
+    )
+    alert_smtp_url: SecretStr | None = Field(
+        None,
+        description="Mail server for alerts: smtp://user:password@host:port (STARTTLS; default port 587), or smtps://.",
+    )
+    alert_email_to: str | None = Field(None, description="Who gets alerts by mail; several with commas.")
+    alert_email_from: str | None = Field(
+        None, description="Sender of alerts; default: the first of those who get them."
+    )
+    alert_ui_url: str | None = Field(None, description="Where people reach the Dagster UI, for links in alerts.")
+    alert_timeout_seconds: float = Field(
+        10.0, gt=0, le=30, description="Longest that telling all alerts of one look may take, for each target."
+    )
+    alert_remind_days: float = Field(3.0, gt=0, description="A problem that stays is told again after so many days.")
+    alert_heartbeat_hour: int = Field(
+        6, ge=0, le=23, description="Hour (UTC) from which the sign of life of a day is sent."
+    )
+    alert_quarantine_rows: int = Field(
+        100, ge=0, description="Undecided rows of a table above which there is an alert."
+    )
+    alert_horizon_days: int = Field(60, ge=0, description="An alert if a calendar ends in fewer days.")
+    alert_late_hours: float = Field(
+        12.0, ge=0, description="A session without data is missing so long after its close."
+    )
+    alert_stale_sessions: int = Field(2, ge=0, description="A mart is stale if it lacks more sessions than these.")
+    alert_audits: bool = Field(False, description="Alerts about claims of notes that the warehouse contradicts.")
+    history_start: dt.date | None = Field(
+        None,
+        description="First market date that is fetched by itself, of every market; default: the first day that was "
+        "asked for, and for a new warehouse its last session.",
+    )
     user: str | None = Field(
         None, description="Who is said to have released or discarded a row; default: the user of this process."
     )
 
-    @field_validator("home")
+    @field_validator("home", "openlineage_file")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
-    @field_validator("warehouse_url", "profile", "upstream_base", "user", mode="before")
+    @field_validator(
+        *("warehouse_url", "profile", "upstream_base", "user", "history_start"),
+        *("openlineage_url", "openlineage_api_key", "openlineage_file"),
+        *("alert_webhook_url", "alert_smtp_url", "alert_email_to", "alert_email_from", "alert_ui_url"),
+        mode="before",
+    )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
-    @field_validator("upstream_base")
+    @field_validator("alert_webhook_url", "alert_smtp_url")
+    @classmethod
+    def _alert_target(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = ("smtp", "smtps") if info.field_name == "alert_smtp_url" else ("http", "https")
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value.get_secret_value())
+            is_good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # it would say the port, or all of it
+            is_good = False
+        if not is_good or any(not "!" <= character <= "~" for character in value.get_secret_value()):
+            raise ValueError(f"must be {schemes[0]}://HOST or {schemes[1]}://HOST, with anything but letters as %XX")
+        return value
+
+    @field_validator("alert_email_to", "alert_email_from")
+    @classmethod
+    def _addresses(cls, value: str | None, info: ValidationInfo) -> str | None:
+        found = [one.strip() for one in (value or "").split(",")]
+        if value is not None and not all(_ADDRESS.fullmatch(one) for one in found):
+            raise ValueError("must be addresses as name@host, with commas between them")
+        if value is not None and len(found) > 1 and info.field_name == "alert_email_from":
+            raise ValueError("must be one address")
+        return value
+
+    @field_validator("upstream_base", "openlineage_url", "alert_ui_url")
     @classmethod
     def _http_only(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return None if value is None else value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _mail_goes_somewhere(self) -> Settings:
+        if self.alert_smtp_url is not None and self.alert_email_to is None:
+            raise ValueError("RALLY_ALERT_SMTP_URL needs RALLY_ALERT_EMAIL_TO")
+        return self
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, self.masked(value) if isinstance(value, str) else value
+
+    def masked(self, text: str) -> str:
+        """The text without anything that is secret: what is set as a secret, passwords, and logins in URLs."""
+        for secret in sorted(self._secrets(), key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        return _CREDENTIALS.sub(f"{MASK}@", text)
+
+    def _secrets(self) -> Iterator[str]:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                text = value.get_secret_value()
+                if "://" in text:
+                    yield from _url_secrets(text, is_path_secret=name == "alert_webhook_url")
+                elif len(text) >= _SHORTEST_SECRET:
+                    yield text
+            elif isinstance(value, str) and "@" in value and "://" in value:
+                yield from _url_secrets(value, is_path_secret=False)
+
+    @property
+    def alerts_dir(self) -> Path:
+        """Where alerts are written, whoever else gets them."""
+        return self.home / "alerts"
 
     @property
     def archive_dir(self) -> Path:
@@ -87,6 +208,11 @@ class Settings(BaseSettings):
         return self.home / "published"
 
     @property
+    def events_file(self) -> Path:
+        """Where OpenLineage events are written; the day is put into the name."""
+        return self.openlineage_file or self.home / "lineage" / "openlineage.jsonl"
+
+    @property
     def acting_user(self) -> str:
         """Who acts: the setting, or the user of this process as the system knows them."""
         if self.user is not None:
@@ -105,6 +231,25 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.home / 'warehouse.sqlite'}"
 
 
+#: Anything shorter would mask ordinary words.
+_SHORTEST_SECRET = 4
+
+
+def _url_secrets(url: str, *, is_path_secret: bool) -> Iterator[str]:
+    """What must not be shown of a URL: its password, as written and as meant; all behind the host of a webhook."""
+    try:
+        parts = urlsplit(url)
+        password = parts.password or ""
+    except ValueError:
+        yield url
+        return
+    found = {password, unquote(password)}
+    if is_path_secret:
+        behind = (parts.path + (f"?{parts.query}" if parts.query else "")).strip("/")
+        found |= {behind, unquote(behind), parts.path.strip("/"), parts.path.rpartition("/")[2]}
+    yield from (text for text in found if len(text) >= _SHORTEST_SECRET)
+
+
 def load_settings(**overrides: object) -> Settings:
     """Reads the environment; keyword arguments that are not ``None`` win over it.
 
@@ -115,5 +260,7 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
+        if not first["loc"]:  # about several at once; it names them
+            raise UsageError(f"settings: {first['msg'].removeprefix('Value error, ')}.") from None
         name = "RALLY_" + "_".join(str(part) for part in first["loc"]).upper()
         raise UsageError(f"setting {name}: {first['msg']}. Fix: correct or unset {name}.") from None

@@ -9,6 +9,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -18,12 +19,18 @@ from rally_pipeline.schema import ops
 from rally_pipeline.sessions import Calendars
 from rally_pipeline.settings import Profile, Settings
 from rally_pipeline.sources.http import Upstream
-from rally_pipeline.warehouse.engine import Warehouse, open_warehouse
+from rally_pipeline.warehouse.engine import Warehouse, normalise_url, open_warehouse
+
+
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """What a run works with. ``profile`` is the warehouse's own, settled by `open_workspace`."""
+    """What a run works with. ``profile`` is the warehouse's own, settled by `open_workspace`; ``clock`` gives the
+    present in UTC, by which it is decided what can be asked for and since when it is known.
+    """
 
     settings: Settings
     catalog: Catalog
@@ -31,6 +38,11 @@ class Workspace:
     archive: Archive
     warehouse: Warehouse
     profile: Profile
+    clock: Callable[[], dt.datetime] = _utc_now
+
+    def now(self) -> dt.datetime:
+        """The present, aware and in UTC."""
+        return self.clock()
 
     def today(self) -> dt.date:
         """The last day about which upstreams can be asked: the demo world has its own."""
@@ -38,7 +50,7 @@ class Workspace:
             from rally_pipeline.demo.anchors import WORLD_END
 
             return WORLD_END
-        return dt.datetime.now(dt.UTC).date()
+        return self.now().date()
 
     @contextlib.contextmanager
     def upstream(self) -> Iterator[Upstream]:
@@ -59,6 +71,7 @@ class Workspace:
                     max_bytes=int(settings.http_max_mebibytes * 2**20),
                     attempts=settings.http_attempts,
                     pace_seconds=settings.http_pace_seconds,
+                    clock=self.clock,
                 )
             )
 
@@ -83,6 +96,26 @@ def open_workspace(settings: Settings, tell: Callable[[str], None] = lambda _: N
         if changed:
             mark_all_stale(connection)
         _sync_dictionary(connection, remade, tell)
+    return Workspace(settings, catalog, calendars, Archive(settings.archive_dir), warehouse, profile)
+
+
+def look_at(settings: Settings) -> Workspace | None:
+    """The same for looking only: nothing is made, upgraded or written.
+
+    ``None`` if there is no warehouse of this version yet; `open_workspace` makes it.
+    """
+    from rally_pipeline.warehouse.schema_version import HEAD, current_revision, read_statement
+
+    url = normalise_url(settings.resolved_warehouse_url)
+    if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).exists()):
+        return None
+    warehouse = open_warehouse(settings.resolved_warehouse_url, lock_timeout_seconds=settings.lock_timeout_seconds)
+    with warehouse.read() as connection:
+        if current_revision(connection) != HEAD:
+            return None
+        profile = Profile(read_statement(connection, "profile") or Profile.LIVE.value)
+    catalog = load_catalog(settings.home)
+    calendars = Calendars.from_catalog(catalog)
     return Workspace(settings, catalog, calendars, Archive(settings.archive_dir), warehouse, profile)
 
 

@@ -21,7 +21,7 @@ from rally_pipeline.lineage.known import Known, Row
 from rally_pipeline.marts.hot_money import HANG_SENG
 from rally_pipeline.marts.inputs import BASE_TOLERANCE_DAYS, LAST_SESSION_DAYS, RATE_TOLERANCE_DAYS
 from rally_pipeline.marts.southbound_resolved import trust_order
-from rally_pipeline.schema import core_flows, metadata, table_info
+from rally_pipeline.schema import metadata, table_info
 
 PRICE, FLOW, RATE = "core_price_resolved_daily", "core_southbound_resolved_daily", "core_fx_usd_daily"
 PERFORMANCE, MONTHLY = "mart_index_performance_daily", "mart_trading_volume_monthly"
@@ -173,7 +173,9 @@ def leaderboard(known: Known, row: Row, wanted: Columns) -> Iterator[Cited]:
     own = known.one(PERFORMANCE, symbol=row["symbol"], session_date=row["session_date"])
     figures = ("close", "base_date", "base_close", "ytd_return_pct")
     yield from _cite("return", PERFORMANCE, [own], (*figures, "session_date", "ytd_rank"), wanted, *figures)
-    yield from _cite("instrument", "core_instrument", [known.one("core_instrument", symbol=row["symbol"])], ["name"], wanted)
+    yield from _cite(
+        "instrument", "core_instrument", [known.one("core_instrument", symbol=row["symbol"])], ["name"], wanted
+    )
     if "ytd_rank" in wanted:
         board = {"leaderboard": row["leaderboard"], "as_of_date": row["as_of_date"]}
         for other in known.rows("mart_leaderboard_daily", **board):
@@ -200,7 +202,7 @@ def price_extremes(known: Known, row: Row, wanted: Columns) -> Iterator[Cited]:
             if not set(columns).isdisjoint(wanted):
                 earlier = known.between(PRICE, start, day - _DAY, has="close", symbol=symbol)
                 pick = max if side == "high" else min
-                found = [pick(reversed(earlier), key=lambda bar: bar["close"])] if earlier else []  # type: ignore[type-var]
+                found = [pick(reversed(earlier), key=lambda bar: bar["close"])] if earlier else []
                 yield from _cite(f"{best} close before, {window}", PRICE, found, columns, wanted, "close")
         since = f"{best}_since_date"
         named = [_bar(known, symbol, row[since])]
@@ -221,7 +223,9 @@ def price_since_event(known: Known, row: Row, wanted: Columns) -> Iterator[Cited
     moved = ("close", "return_pct")
     yield from _cite("close", PRICE, [_bar(known, symbol, row["session_date"])], moved, wanted, "close")
     base = ("base_date", "base_close", "return_pct", "sessions_since_event")
-    yield from _cite("base close before the event", PRICE, [_bar(known, symbol, row["base_date"])], base, wanted, "close")
+    yield from _cite(
+        "base close before the event", PRICE, [_bar(known, symbol, row["base_date"])], base, wanted, "close"
+    )
     dated = ("event_date", "base_date", "calendar_days_since_event")
     yield from _cite("event", "core_event", [known.one("core_event", event_id=row["event_id"])], dated, wanted)
 
@@ -435,8 +439,8 @@ def scoreboard(known: Known, row: Row, wanted: Columns) -> Iterator[Cited]:
     table = "mart_southbound_since_event"
     if not set(flows).isdisjoint(wanted):
         last = known.latest(table, day, event_id=event)
-        used = ("net_buy_hkd_mn", "sessions_since_event", "window_rank")
-        yield from _cite("southbound since the event", table, last, flows, wanted, *used)
+        figures = ("net_buy_hkd_mn", "sessions_since_event", "window_rank")
+        yield from _cite("southbound since the event", table, last, flows, wanted, *figures)
     named = [known.one("core_instrument", symbol=symbol)]
     yield from _cite("instrument", "core_instrument", named, ["instrument_name"], wanted)
     yield from _cite("event", "core_event", [known.one("core_event", event_id=event)], ["event_name"], wanted)
@@ -565,5 +569,3 @@ DECIDERS: Mapping[str, Decide] = {
     "core_note_claim": of_note,
     "core_note_mention": of_note,
 }
-#: Channels of southbound trading, in the order in which they are told.
-CHANNELS = core_flows.CHANNELS

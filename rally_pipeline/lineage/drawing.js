@@ -127,7 +127,7 @@
     };
     const line = (from, to, name, isDirectEdge) => {
       const [a, b] = [at(from), at(to)];
-      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      const path = document.createElementNS(ways.namespaceURI, "path");
       const isBack = from.box.lane >= to.box.lane;
       const x1 = a.right, x2 = isBack ? b.right : b.left;
       const bend = isBack ? 26 : Math.max(24, (x2 - x1) / 2);

@@ -10,7 +10,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-from rally_pipeline import lineage, marts, schema, targets
+from rally_pipeline import marts, schema, targets
 from rally_pipeline.lineage.graph import lineage_graph
 from rally_pipeline.lineage.records import RAW, sources
 from rally_pipeline.warehouse.dictionary import Upstream
@@ -20,8 +20,9 @@ from rally_pipeline.warehouse.dictionary import Upstream
 def definitions_hash() -> str:
     """A digest of the code that says where columns come from: reading it costs far less than following it."""
     digest = hashlib.sha256()
-    for package in (schema, marts, lineage):
-        for path in sorted(Path(str(package.__file__)).parent.glob("*.py")):
+    own, others = Path(__file__).parent, (Path(str(package.__file__)).parent for package in (schema, marts))
+    for folder in (own, *others):
+        for path in sorted(folder.glob("*.py")):
             digest.update(path.read_bytes())
     digest.update(Path(str(targets.__file__)).read_bytes())
     return digest.hexdigest()

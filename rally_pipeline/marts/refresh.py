@@ -170,7 +170,7 @@ def refresh(
     """Computes again what is marked as stale, and only that, in the order of dependence.
 
     Args:
-        tables: only these tables; the others stay marked.
+        tables: only these tables; the others stay marked, and so does a table that is computed from one of them.
         progress: told after each table.
         inputs: what is read, if not what is believed now.
 
@@ -201,6 +201,9 @@ def refresh(
             for table in (*(metadata.tables[name] for name in derived.inputs), *core.REFERENCE):
                 connection.exec_driver_sql(f"ANALYZE {table.name}")
         rows = sum(_recompute(connection, derived, inputs or current_inputs(), scope) for scope in scopes)
+        if tables is not None and _is_upstream_behind(connection, derived):
+            # what it was computed from is still behind, and so is it
+            _mark(connection, derived, marks)
         if any(scope.start is None for scope in scopes) and connection.dialect.name == "postgresql":
             # what comes next is planned by these figures, and autovacuum does not see an open transaction
             connection.exec_driver_sql(f"ANALYZE {derived.table.name}")
@@ -210,6 +213,16 @@ def refresh(
         if progress is not None:
             progress(done[-1])
     return done
+
+
+def _is_upstream_behind(connection: sa.Connection, derived: Derived) -> bool:
+    names, reached = {derived.table.name}, set[str]()
+    for other in reversed(DERIVED):
+        if other.table.name in names:
+            names.update(other.inputs)
+            reached.add(other.table.name)
+    behind = sa.exists().where(ops_stale.c.table_name.in_(reached - {derived.table.name}))
+    return bool(connection.scalar(sa.select(behind)))
 
 
 def _recompute(connection: sa.Connection, derived: Derived, inputs: Inputs, scope: Scope) -> int:

@@ -46,7 +46,7 @@ _TEASER = re.compile(
     r"|(?:correction|editor[’']?s note|photo|image|caption|source|file photo"
     r"|reporting by|writing by|edited by|editing by|additional reporting"
     r"|with (?:additional )?reporting)\b(?::| by| \()"
-    r"|check out the companies|here (?:are|is) (?:the|what|some|a|how)"
+    r"|check out the companies[^:]*:?\s*\Z|here (?:are|is) (?:the|what|some|a|how)"
     r"|these are the|stay tuned|continue reading|top stories|view the full)"
     r"|(?:^|: )(?:\d+ )?stocks? to (?:watch|buy now|avoid)\b|\bstory continues\b"
     r"|\bread more\b|\bclick here\b|\bcontributed (?:reporting|to this)\b"

@@ -21,6 +21,7 @@ from rally_pipeline.notes.records import (
     Window,
     WindowKind,
 )
+from rally_pipeline.notes.stated_days import is_stated, stated_day
 
 #: How many sentences back a day or an hour of the session is looked for.
 SENTENCES_BACK: Final = 6
@@ -42,6 +43,7 @@ _RUNNING: Final = frozenset(
 )
 LENGTHS: Final = frozenset({WindowKind.LOOKBACK, WindowKind.ALL_TIME})
 
+THURSDAY: Final = 3
 _OPEN: Final = re.compile(
     r"\bopen(?:s|ed|ing)?\b(?! interest)|\bopening (?:bell|minutes)|\bstart(?:ed|s|ing)? the (?:day|session)"
     r"|\bat the start\b"
@@ -50,6 +52,8 @@ _OPEN: Final = re.compile(
 )
 _INTRADAY: Final = re.compile(
     r"\b(?:in|at|by|during|before) (?:\w+ ){0,3}(?:early|morning|afternoon|midday|mid-day|mid-morning|late|noon)\b"
+    r"(?![ -](?:\d|january|february|march|april|may\b|june|july|august|september|october|november|december|year|month"
+    r"|last|this|in\b|results|stage|days?\b|weeks?\b|summer|autumn|spring|winter))"
     r"(?: (?:\w+ )?(?:trade|trading|deals|dealings|session))?|\bmid-?day\b|\b(?:lunch|noon|midday) break\b"
     r"|\bat the break\b"
     r"|\bintra-?day\b|\bas much as\b|\bearly (?:trade|trading|deals)\b|\bat one (?:point|stage)\b|\bmorning session\b"
@@ -201,6 +205,9 @@ def day_window(passage: Passage, start: int, end: int, *, is_daily: bool = False
         A window of kind DAY with ``is_inherited``; ``None`` if the note has no day and none is named.
     """
     as_of = passage.context.as_of
+    stated = stated_day(passage, start)
+    if stated is not None:
+        return Window(stated.start, stated.end, WindowKind.DAY, stated.day, stated.day, stated.day, is_inherited=True)
     for earlier in earlier_passages(passage):
         if not earlier.windows or not has_market_words(earlier):
             continue
@@ -250,14 +257,29 @@ def period_window(passage: Passage, word: str, start: int, end: int) -> Window |
     """The stretch that "weekly" or "monthly" before a gain means; ``None`` for a year, which may be any."""
     as_of = passage.context.as_of
     if word in ("daily", "one-day", "single-day"):
-        return day_window(passage, start, end)
+        return day_window(passage, start, end) or (Window(start, end, WindowKind.DAY) if as_of is None else None)
     kinds = {
         "weekly": WindowKind.WEEK_TO_DATE,
         "monthly": WindowKind.MONTH_TO_DATE,
         "quarterly": WindowKind.QUARTER_TO_DATE,
     }
     kind = kinds.get(word)
-    if kind is None or as_of is None:
+    if kind is None:
+        return None
+    day = stated_day(passage, start)
+    named = named_day(passage, passage.start, passage.end)
+    if day is not None:
+        as_of = day.day
+    elif named is not None and named.start_earliest is not None:
+        as_of = named.start_earliest
+    if as_of is None:
+        return Window(start, end, kind)
+    if kind is WindowKind.WEEK_TO_DATE and as_of.weekday() < THURSDAY:
+        # "a weekly gain", written early in a week, is that of the week before.
+        last = as_of - dt.timedelta(days=as_of.weekday() + 1)
+        return Window(start, end, WindowKind.PERIOD, last - dt.timedelta(days=6), last - dt.timedelta(days=6), last)
+    if kind is WindowKind.WEEK_TO_DATE and as_of.weekday() == THURSDAY:
+        # The end of a short week, or the middle of one: left open.
         return None
     if kind is WindowKind.WEEK_TO_DATE:
         first = as_of - dt.timedelta(days=as_of.weekday())
@@ -268,21 +290,50 @@ def period_window(passage: Passage, word: str, start: int, end: int) -> Window |
     return Window(start, end, kind, first, first, None)
 
 
-def as_of(passage: Passage, window: Window | None) -> tuple[dt.date | None, AsOfBasis | None]:
-    """The day a claim speaks of: that of a DAY window, else the note's."""
+def as_of(passage: Passage, window: Window | None, at: int | None = None) -> tuple[dt.date | None, AsOfBasis | None]:
+    """The day a claim speaks of: that of a DAY window, else the day up to which its sentence speaks, else the note's.
+
+    Args:
+        passage: the sentence.
+        window: the time of the claim.
+        at: where the claim stands, to choose among several days stated; default: where its window stands.
+    """
+    if at is None:
+        at = passage.start if window is None or window.is_inherited else window.start
+    stated = stated_day(passage, at)
     if window is not None and window.kind is WindowKind.DAY and window.start_earliest is not None:
+        if stated is not None and window.start_earliest <= stated.day <= (window.last or window.start_earliest):
+            return stated.day, AsOfBasis.STATED
         if window.start_earliest == passage.context.as_of and window.is_inherited:
             return window.start_earliest, passage.context.as_of_basis
         return window.start_earliest, AsOfBasis.STATED
+    if stated is not None:
+        return stated.day, AsOfBasis.STATED
+    if window is not None and window.kind in (*_RUNNING, WindowKind.MONTH_TO_DATE, WindowKind.WEEK_TO_DATE):
+        opening = _opening_day(passage)
+        if opening is not None and (window.start_latest is None or window.start_latest < opening):
+            # "At Friday's close, the index was up 13% for the year."
+            return opening, AsOfBasis.STATED
     return passage.context.as_of, passage.context.as_of_basis
 
 
-def named_day(passage: Passage, start: int, end: int) -> Window | None:
-    """The first DAY window that stands between two offsets."""
-    for window in passage.windows:
-        if window.kind is WindowKind.DAY and start <= window.start and window.end <= end:
-            return window
-    return None
+def _opening_day(passage: Passage) -> dt.date | None:
+    """The one day that a sentence begins with, if it names no other."""
+    days = [one for one in passage.windows if one.kind is WindowKind.DAY]
+    if len(days) != 1 or days[0].start - passage.start > len("At the close on "):
+        return None
+    return days[0].start_earliest if days[0].start_earliest == days[0].start_latest else None
+
+
+def named_day(passage: Passage, start: int, end: int, at: int | None = None) -> Window | None:
+    """The DAY window that stands between two offsets: the first one, or the nearest to `at`; one up to which the
+    sentence speaks ("as of Friday") only where there is no other.
+    """
+    found = [one for one in passage.windows if one.kind is WindowKind.DAY and start <= one.start and one.end <= end]
+    own = [one for one in found if not is_stated(passage, one)] if len(found) > 1 else found
+    if at is not None and len(own) > 1:
+        return min(own, key=lambda one: max(one.start - at, at - one.end))
+    return next(iter(own or found), None)
 
 
 def direction(sign: int) -> Direction | None:

@@ -55,6 +55,7 @@ def _classes() -> dict[str, tuple[str, int]]:
     for name in ("firm", "firms", "track", "tracks", "charge", "win", "head", "run", "runs", "growth", "strength"):
         made.pop(name, None)
     made["return"] = made["returns"] = ("noun", 1)
+    made["returned"] = ("move", 1)
     made["trading"] = made["trades"] = made["trade"] = made["traded"] = ("trade", 0)
     return made
 

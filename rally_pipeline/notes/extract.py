@@ -242,7 +242,9 @@ def rating_records(extraction: Extraction) -> list[RatingRecord]:
         claim = one.claim
         if claim.claim_type not in _RATING_TYPES or one.repeat_of:
             continue
-        passage = next((p.index for p in extraction.passages if p.start <= claim.start < p.end), -1)
+        # The lines of a side box say one thing together; elsewhere a sentence does.
+        is_box = claim.rule_id.startswith("ratings.box")
+        passage = -1 if is_box else next((p.index for p in extraction.passages if p.start <= claim.start < p.end), -1)
         key = (
             passage,
             claim.details.get("action_no"),

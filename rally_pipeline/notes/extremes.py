@@ -14,24 +14,34 @@ from dataclasses import dataclass
 from typing import Final
 
 from rally_pipeline.notes import claim_parts, moves, moves_zh
-from rally_pipeline.notes import numeric_words as words
 from rally_pipeline.notes.clauses import Clauses, chinese_clauses, clauses
-from rally_pipeline.notes.noun_phrases import Found, Subject
+from rally_pipeline.notes.noun_phrases import Found, Subject, says_price
 from rally_pipeline.notes.predicates import SKIP, VERB_KINDS, piece_bounds, stance_before, subjects_of, token_at
-from rally_pipeline.notes.records import Claim, ClaimType, Comparator, Direction, Passage, Window, WindowKind
+from rally_pipeline.notes.records import (
+    Claim,
+    ClaimType,
+    Comparator,
+    Direction,
+    MentionKind,
+    Passage,
+    Window,
+    WindowKind,
+)
 
 _ANCHOR: Final = re.compile(
-    r"\b(?:(?P<superlative>highest|lowest|strongest|weakest)"
-    r"|(?P<move>(?:biggest|largest|sharpest|steepest|best|worst|strongest|weakest|fastest|deepest|longest|record"
-    r"|greatest|first)"
+    r"\b(?:(?P<superlative>highest|lowest|(?:strongest|weakest)(?=[^\w\s]|$|\s(?:level|clos|since|in|against"
+    r"|point|value)))"
+    r"|(?P<move>(?:biggest|largest|sharpest|steepest|best|worst|strongest|weakest|fastest|deepest|record"
+    r"|greatest)"
     r"(?: (?:one-day|single-day|single-session|daily|weekly|monthly|quarterly|annual|yearly|percentage|point"
     r"|intraday|trading|closing|in|terms|of|ever)){0,4}"
     r" (?P<thing>gains?|drops?|falls?|ris(?:e|es)|loss(?:es)?|declines?|rall(?:y|ies)|plunge|slump|surge|jump|slide"
     r"|sell-?off|advance"
-    r"|performance|showing|run|start|days?|sessions?|weeks?|months?|quarters?|years?|january|february|march|april"
+    r"|performance|days?|sessions?|weeks?|months?|quarters?|years?|january|february|march|april"
     r"|may|june|july|august"
     r"|september|october|november|december))"
-    r"|(?P<most>(?:by )?the most)(?= (?:in|since|on|this|for)\b)"
+    r"|(?P<most>(?:by )?the most|(?:the|its|their) (?P<worst>worst|best|biggest|largest|steepest|sharpest|fastest))"
+    r"(?= (?:in|since|on|this|for)\b)"
     r"|(?P<noun>highs?|lows?|peaks?|troughs?|bottom)"
     r"|(?P<record>records?))\b",
     re.IGNORECASE,
@@ -59,11 +69,13 @@ _FROM: Final = re.compile(
 )
 _RECORD_BEFORE: Final = re.compile(
     r"\b(?:hit(?:s|ting)?|at|set(?:s|ting)?|to|new|fresh|reach\w*|touch\w*|notch\w*|near\w*|closed?|another|log(?:s"
-    r"|ged)?|a|all-time|of|post(?:s|ed)?)\s*$",
+    r"|ged)?|a|all-time|of|post(?:s|ed)?|straight|consecutive|successive|first|second|third|[a-z]+th|\d+th|scor\w+"
+    r"|mark\w*|clos\w+|more)\s*$",
     re.IGNORECASE,
 )
 _RECORD_AFTER: Final = re.compile(
-    r"\s*(?:[.,;:)\n]|$|[A-Z]{0,3}[$€£¥]|(?:HK|US)\$|on\b|as\b|after\b|in\b|this\b|for\b|amid\b|and\b|with\b|level"
+    r"\s*(?:[.,;:)\n]|$|[A-Z]{0,3}[$€£¥]|(?:HK|US)\$|[A-Z]{3} ?\d|[\d,.]+\d points|on\b|as\b|after\b|in\b"
+    r"|this\b|for\b|amid\b|and\b|with\b|level"
     r"|close\b|closing|finish|territory|again|by\b|of\b|since|above|following|while|but)",
 )
 _NOT_PRICE: Final = re.compile(
@@ -132,18 +144,12 @@ def find(passage: Passage) -> list[Claim]:
                 subject.is_reference
                 and not subject.symbol
                 and not subject.text[:1].isupper()
-                and not _says_price(subject)
+                and not says_price(subject)
             ):
                 continue
             used.add(id(anchor.window))
             made.append(_claim(passage, anchor, subject))
     return made
-
-
-def _says_price(subject: Subject) -> bool:
-    return any(
-        word in subject.text.lower().split() for word in (*words.SHARE_HEADS, *words.INDEX_HEADS, *words.MARKET_HEADS)
-    )
 
 
 def _anchors(passage: Passage) -> list[_Anchor]:
@@ -160,6 +166,8 @@ def _anchors(passage: Passage) -> list[_Anchor]:
         kind = "move" if match["move"] else kind
         if match["most"]:
             sign = _sign_before(passage, match.start())
+            if match["worst"] and not sign:
+                sign = _sign_of_clause_before(passage, match.start())
             if sign:
                 made.append(_Anchor(match.start(), match.end(), "move", sign, window, ""))
             continue
@@ -181,8 +189,6 @@ def _anchors(passage: Passage) -> list[_Anchor]:
         elif kind == "move":
             thing = match["thing"].lower()
             sign = -1 if _DOWN_THING.search(thing) or word.startswith(("worst", "weakest")) else 1
-            if word.startswith("first"):
-                continue
             made.append(_Anchor(match.start(), match.end(), kind, sign, window, word))
             continue
         else:
@@ -200,6 +206,15 @@ def _sign_before(passage: Passage, offset: int) -> int:
         if token.kind not in ("qty", "win") and token.low not in (",", "to", "or"):
             break
     return 0
+
+
+def _sign_of_clause_before(passage: Passage, offset: int) -> int:
+    """Which way the move of the clause before a comma goes: "lost 2% last week, its worst since"; 0 if none is told."""
+    tokens = clauses(passage).tokens
+    before = [token for token in tokens if token.end <= offset][-14:]
+    if not before or before[-1].low != ",":
+        return 0
+    return next((token.sign for token in reversed(before) if token.kind == "move"), 0)
 
 
 def _is_base(before: str) -> bool:
@@ -260,9 +275,37 @@ def _window_of(text: str, start: int, end: int, lengths: list[Window]) -> Window
 def _subjects(passage: Passage, anchor: _Anchor) -> Found:
     first, last = min(anchor.start, anchor.window.start), max(anchor.end, anchor.window.end)
     start, end = piece_bounds(passage, first)
+    of_yield = _yield_before(passage, start, first)
+    if of_yield is not None:
+        return [of_yield]
     if _NOT_PRICE.search(passage.text, start, min(max(end, last), last + (40 if anchor.kind == "record" else 16))):
         return None
     return subjects_of(passage, first, last, is_beside=anchor.kind != "move")
+
+
+def _yield_before(passage: Passage, start: int, first: int) -> Subject | None:
+    """The yield of a bond that an extreme is said of: no price, but told of in the same words."""
+    start = min(start, max(passage.start, first - 110))
+    if "ield" not in passage.text[start:first]:
+        return None
+    found = None
+    for match in _YIELD.finditer(passage.text, start, first):
+        found = match
+    if found is None or re.search(r"[,;:]", passage.text[found.end() : first]):
+        return None
+    if any(found.end() < one.start < first for one in passage.mentions if one.kind in _PRICED):
+        return None
+    return Subject(found.start(), found.end(), found.group(), asset="yield")
+
+
+_PRICED: Final = frozenset({MentionKind.INSTRUMENT, MentionKind.BROKER})
+_YIELD: Final = re.compile(
+    r"\b[Yy]ields? (?:on|of) (?:the )?(?:[\w.&-]+ ){0,6}?(?:notes?|bonds?|bunds?|gilts?|Treasur(?:y|ies)|JGBs?"
+    r"|debt|paper)\b"
+    r"(?: notes?| bonds?)?"
+    r"|\b(?:(?:(?!The\b)[A-Z][\w.&-]*|\d+-year|benchmark|long-term|short-term|sovereign|government) ){0,4}"
+    r"(?:(?:bond|Treasury|note|gilt|bund) )?[Yy]ields?\b"
+)
 
 
 def _claim(passage: Passage, anchor: _Anchor, subject: Subject) -> Claim:
@@ -280,7 +323,7 @@ def _claim(passage: Passage, anchor: _Anchor, subject: Subject) -> Claim:
         has_number = any(subject.start < one.start < first for one in passage.quantities)
         start = first if has_number else subject.start
     day = (
-        claim_parts.named_day(passage, piece_start, piece_end)
+        claim_parts.named_day(passage, piece_start, piece_end, first)
         or _other_day(passage, last)
         or _day_before(passage, first)
     )
@@ -297,7 +340,7 @@ def _claim(passage: Passage, anchor: _Anchor, subject: Subject) -> Claim:
     metric = "close"
     if anchor.kind == "move":
         metric = "return_pct"
-        details["period"] = next((name for name, pattern in _PERIODS if pattern.search(anchor.thing)), "day")
+        details["period"] = _period(passage, anchor, first)
         details["basis"] = "close"
         timing = "close"
     if day is not None:
@@ -320,6 +363,29 @@ def _claim(passage: Passage, anchor: _Anchor, subject: Subject) -> Claim:
         stance=stance_before(found, at),
         details=details,
     )
+
+
+def _period(passage: Passage, anchor: _Anchor, first: int) -> str:
+    """Over which period the move is an extreme: as named, else that of the stretch before it, else the day; ``""`` if
+    it cannot be told.
+    """
+    for name, pattern in _PERIODS:
+        if pattern.search(anchor.thing):
+            return name
+    if anchor.thing.endswith("performance"):
+        return ""
+    before = [one for one in passage.windows if one.end <= first and one.kind in claim_parts.STRETCHES]
+    if not before or before[-1].kind is WindowKind.DAY:
+        return "day"
+    last = before[-1]
+    if last.kind is WindowKind.WEEK_TO_DATE:
+        return "week"
+    if last.kind is WindowKind.MONTH_TO_DATE:
+        return "month"
+    if last.kind is WindowKind.PERIOD and last.start_earliest is not None and last.last is not None:
+        days = (last.last - last.start_earliest).days
+        return "week" if days < 8 else "month" if 27 < days < 32 else "quarter" if 88 < days < 93 else ""
+    return ""
 
 
 def comparator(sign: int, *, is_near: bool) -> Comparator:
@@ -361,10 +427,22 @@ def _day_before(passage: Passage, before: int) -> Window | None:
     return None
 
 
+#: "an all-time low of 84.88 against the dollar" before its day.
+_LEVEL_BETWEEN: Final = re.compile(
+    r" (?:of|at|to) (?:[A-Z]{0,3}[$€£¥]?\s?)?[\d,.]*\d(?: \w+)?(?: (?:against|versus|per|to|a|an|the"
+    r"|points) ?(?:the )?\w*){0,2}\s*",
+    re.IGNORECASE,
+)
+
+
 def _other_day(passage: Passage, after: int) -> Window | None:
     """A day that stands directly behind the extreme or opens the sentence."""
     for window in passage.windows:
-        if window.kind is WindowKind.DAY and (0 <= window.start - after <= 6 or window.start - passage.start <= 3):
+        if window.kind is not WindowKind.DAY:
+            continue
+        if 0 <= window.start - after <= 6 or window.start - passage.start <= 3:
+            return window
+        if 0 <= window.start - after <= 48 and _LEVEL_BETWEEN.fullmatch(passage.text, after, window.start):
             return window
     return None
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from rally_pipeline.notes.dates import MONTH
+
 TRIGGER: Final = (
     *(
         "southbound",
@@ -17,6 +19,11 @@ TRIGGER: Final = (
         "flow",
         " net ",
         "net-",
+        "net buy",
+        "net sell",
+        "net purch",
+        "net inflow",
+        "net outflow",
         "fii",
         "fpi",
         "foreign ",
@@ -46,18 +53,20 @@ ZH_TRIGGER: Final = (
     ),
     *("资金", "資金"),
 )
+_CHANNEL: Final = (
+    r"(?:(?: Stock)? Connect(?: (?:channel|leg|part|link|side|route|scheme|programme|program))?"
+    r"|(?: Stock)?(?: channel| leg| part| link| side| route))"
+)
+_NO_MARKET: Final = r"(?![\w-]| (?:Composite|Component|shares|stocks|stock exchange|index|exchange|market)\b)"
 SUBJECT: Final = re.compile(
     r"\b(?:(?P<north>northbound(?: \w+)?|overseas (?:investors|funds)|foreign (?:institutional "
     r"|portfolio )?(?:investors|funds|capital|money)|FIIs?\b|FPIs?\b|DIIs?\b"
-    r"|global (?:funds|investors)|hedge funds|retail investors|(?:equity |gold |bond |stock |China "
+    r"|global (?:funds|investors)|hedge funds|retail investors|(?:[\w-]+-backed |equity |gold |bond |stock |China "
     r"|money[- ]market )?(?:ETFs?|mutual funds)|EPFR(?: Global)?|long-only funds)"
-    r"|(?P<sse>(?:(?:via|through|in|on"
-    r"|of) (?:the )?)?Shanghai(?:[-–— ]Hong Kong)?(?: Stock)?(?: Connect)?(?: channel| leg| part| link| side"
-    r"| route)(?!\w))"
-    r"|(?P<szse>(?:(?:via|through|in|on"
-    r"|of) (?:the )?)?Shenzhen(?:[-–— ]Hong Kong)?(?: Stock)?(?: Connect)?(?: channel| leg| part| link| side"
-    r"| route)(?!\w))"
-    r"|(?P<sse2>Shanghai[-–— ]Hong Kong Stock Connect)|(?P<szse2>Shenzhen[-–— ]Hong Kong Stock Connect)"
+    rf"|(?P<sse>(?:(?:via|through|in|on|of) (?:the )?)?Shanghai(?:[-–— ]Hong Kong)?{_CHANNEL}(?!\w)"
+    rf"|(?:via|through) (?:the )?Shanghai{_NO_MARKET})"
+    rf"|(?P<szse>(?:(?:via|through|in|on|of) (?:the )?)?Shenzhen(?:[-–— ]Hong Kong)?{_CHANNEL}(?!\w)"
+    rf"|(?:via|through) (?:the )?Shenzhen{_NO_MARKET})"
     r"|(?P<south>southbound(?: (?:trading|investors|buyers|funds|flows?|money|traders|capital|leg|link|stock connect"
     r"|connect|buying))?"
     r"|(?:mainland(?:[ -]based)?(?: Chinese)?|mainland China(?:['’]s)?|Chinese mainland"
@@ -78,7 +87,8 @@ _SELL: Final = (
     r"|pulled(?: out)?|pull(?:ing)?(?: out)?|shed|unloaded|disposals?"
 )
 AMOUNT_BEFORE: Final = re.compile(
-    r"\b(?:(?P<turnover>turnover|trading value)|(?P<inflow>inflows?|flows?|flowed in(?:to)?|came in|flow in)"
+    r"\b(?:(?P<turnover>turnover|trading value)|(?P<inflow>inflows?|flows?|flowed in(?:to)?|came in|flow in"
+    r"|took in|taken in|drew in|attracted)"
     r"|(?P<outflow>outflows?|flowed out|flow out)"
     rf"|(?P<buy>{_BUY})|(?P<sell>{_SELL}))\b",
     re.IGNORECASE,
@@ -123,7 +133,8 @@ COMPARABLE: Final = re.compile(
     re.IGNORECASE,
 )
 ZH_SUBJECT: Final = re.compile(
-    r"(?P<sse>港股通[(（]?[沪滬][)）]?|[沪滬]港股通|(?:沪市|滬市|上海)港股通|[沪滬]港通(?:南向)?)|(?P<szse>港股通[(（]?深[)）]?|深港股通|(?:深市|深圳)港股通|深港通(?:南向)?)"
+    r"(?P<sse>港股通[(（]?[沪滬][)）]?|[沪滬]港股通|(?:沪市|滬市|上海)港股通|[沪滬]港通(?:南向)?)|(?P<szse>港股通[(（]?深[)）]?|深港股通|(?:深市"
+    r"|深圳)港股通|深港通(?:南向)?)"
     r"|(?P<north>北向(?:资金|資金)?|[沪滬深]股通|陆股通|陸股通|外资|外資|主力(?:资金|資金)|(?:ETF|基金)(?=[^。]{0,6}[净淨流]))"
     r"|(?P<south>南向(?:资金|資金|交易)?|南下(?:资金|資金)|北水|港股通|内地(?:资金|投资者)|內地(?:資金|投資者)|内资|內資)"
 )
@@ -137,7 +148,7 @@ _ZH_DOWN: Final = (
 )
 _ZH_TURN: Final = r"成交(?:额|額|金额|金額|总额|總額)?"
 _ZH_TAIL: Final = (
-    r"(?:港股|港元|港股資產|了|额|額|累计|累計|合计|合計|达|達|约|約|近|逾|超过|超過|超|为|為|共|高达|高達"
+    r"(?:已|仍|亦|再|更|就|突破|逾越|港股|港元|港股資產|了|额|額|累计|累計|合计|合計|达|達|约|約|近|逾|超过|超過|超|为|為|共|高达|高達"
     r"|至|录得|錄得|人民币|人民幣|[:：\s])*$"
 )
 ZH_BEFORE: Final = re.compile(rf"(?:(?P<turnover>{_ZH_TURN})|(?P<up>{_ZH_UP})|(?P<down>{_ZH_DOWN})){_ZH_TAIL}")
@@ -152,5 +163,64 @@ ZH_COMPARABLE: Final = re.compile(
     r"(?:与|與|和|跟)(?=[^，。]{2,16}(?:相若|相当|相當|相近|媲美|看齐|看齊))|媲美|堪比|可比|相当于|相當於"
 )
 ZH_TOTAL: Final = re.compile(
-    r"(?:累计|累計|合计|合計|总计|總計|共|金额|金額|规模|規模|总额|總額|涉资|涉資)?(?:高达|高達|达|達|为|為|约|約|近|逾|超过|超過|超|共|到|\s)*"
+    r"(?:已|仍|亦|再|累计|累計|合计|合計|总计|總計|共|金额|金額|规模|規模|总额|總額|涉资|涉資)?(?:高达|高達|达|達|为|為|约|約|近|逾|超过|超過|超|共|到|\s)*"
+)
+
+#: What "comparable to" may be said of in a sentence that goes on about the flow of the one before.
+PACE: Final = re.compile(
+    r"\b(?:pace|speed|rate|buying|purchases|inflows?|flows?|rush|amounts?|totals?|sums?|figures?|scale|size|sums?"
+    r"|tally|spree|momentum|it|that|this|which)\b",
+    re.IGNORECASE,
+)
+ZH_PACE: Final = re.compile(
+    r"规模|規模|速度|步伐|力度|买盘|買盤|金额|金額|买入|買入|流入|势头|勢頭|热潮|熱潮|抢购|搶購|水平|额度|額度|节奏|節奏"
+)
+COMPARABLE_HINTS: Final = (
+    *(
+        "comparable",
+        "par with",
+        "akin",
+        "match",
+        "rival",
+        "similar",
+        "in line with",
+        "reminiscent",
+        "equal",
+        "as strong",
+    ),
+    *("as large", "as big", "as much", "on the scale", "approaching"),
+)
+ZH_COMPARABLE_HINTS: Final = ("相若", "相当", "相當", "相近", "媲美", "看齐", "看齊", "堪比", "可比")
+#: "the rush of September", "the levels in September 2024", "what was seen last autumn in October".
+RUSH_IN: Final = re.compile(
+    rf"[^,;:.]{{0,48}}?\b(?:of|in|from|during) (?P<last>last )?(?P<month>(?-i:{MONTH}))(?:,? (?P<year>20\d\d"
+    rf"|last year))?",
+    re.IGNORECASE,
+)
+#: Between a flow and its amount: the amount is a bound that was passed.
+PASSED: Final = re.compile(
+    r"\b(?:topp(?:ed|ing)|exceed(?:ed|s|ing)?|surpass(?:ed|es|ing)?|pass(?:ed|es|ing)|cross(?:ed|es|ing)"
+    r"|breach(?:ed|es)"
+    r"|broke (?:through|above))(?: the)?\s*$"
+    r"|突破$",
+    re.IGNORECASE,
+)
+#: "and through Shenzhen to HK$1.3 billion": the amount of another channel after that of the first.
+AND_CHANNEL: Final = re.compile(
+    r"(?:[^,;.]{0,24})?,? (?:and|while|versus|against) (?:(?:via|through|in|on|for) )?(?:the )?"
+    r"(?:(?P<sse>Shanghai)|(?P<szse>Shenzhen))"
+    r"(?: (?:Stock )?(?:Connect|link|leg|channel|side|route|part))?,? ?(?:(?:to|was|at|came to|reached"
+    r"|totalled|totaled|,) ?)?$",
+    re.IGNORECASE,
+)
+NET_FLOW: Final = re.compile(r"\bnet (?:in|out)flows?\b", re.IGNORECASE)
+NORTHBOUND: Final = re.compile(r"northbound|北向|[沪滬深]股通", re.IGNORECASE)
+SOUTHBOUND: Final = re.compile(r"southbound|南向|南下|北水|mainland|港股通", re.IGNORECASE)
+#: A direction without an amount: "saw outflows", "inflows rose".
+DIRECTION: Final = re.compile(
+    r"\b(?:saw|sees?|seen|record(?:s|ed)?|post(?:s|ed)?|suffer(?:s|ed)?|register(?:s|ed)?|had|experienced?"
+    r"|attract(?:s|ed)?|drew"
+    r"|witness(?:ed)?|turned to|swung to|returned to) (?:(?!no\b)[\w-]+ ){0,2}?(?:net )?(?P<way>in|out)flows?\b"
+    r"|(?P<way2>in|out)flows? (?:up|rose|rise|jump(?:ed|s)?|increased|continued|accelerated|resumed|surged)\b",
+    re.IGNORECASE,
 )

@@ -1,8 +1,9 @@
 """Claims of flow: net purchases, turnover and comparisons of the money that crosses into a market.
 
-Belongs here: amounts bought, sold or flowing, English and Chinese, of Stock Connect and of others; and statements that
-a flow was the largest, a record, or comparable to another stretch. Does not belong here: who is over- or underweight
-(`positioning.py`), records of a market's own turnover (`volumes.py`).
+Belongs here: amounts bought, sold or flowing, English and Chinese, of Stock Connect and of others. Does not belong
+here: whose money it is (`flow_subjects.py`), statements that a flow was the largest or like another
+(`flow_comparisons.py`), who is over- or underweight (`positioning.py`), records of a market's own turnover
+(`volumes.py`).
 
 Only the total of a southbound channel has a ``subject_id``; purchases of one share, northbound money, funds and foreign
 investors keep their words alone.
@@ -15,24 +16,23 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from rally_pipeline.notes import claim_parts
-from rally_pipeline.notes.claim_parts import LENGTHS, STRETCHES
+from rally_pipeline.notes.claim_parts import STRETCHES
 from rally_pipeline.notes.clauses import chinese_clauses, clauses
+from rally_pipeline.notes.flow_comparisons import comparisons, pace
+from rally_pipeline.notes.flow_subjects import FLOW_SENTENCES_BACK, Flow, carried_from, flow_at, subjects_in
 from rally_pipeline.notes.flow_words import (
     AMOUNT_AFTER,
     AMOUNT_BEFORE,
-    COMPARABLE,
+    AND_CHANNEL,
     CUMULATIVE,
+    DIRECTION,
     EXCLUDED,
-    EXTREME_FLOW,
-    FLOW_NOUN,
     NET,
-    SUBJECT,
+    NET_FLOW,
+    PASSED,
     TRIGGER,
     ZH_AFTER,
     ZH_BEFORE,
-    ZH_COMPARABLE,
-    ZH_EXTREME,
-    ZH_SUBJECT,
     ZH_TOTAL,
     ZH_TRIGGER,
 )
@@ -41,7 +41,6 @@ from rally_pipeline.notes.records import (
     Claim,
     ClaimType,
     Comparator,
-    Direction,
     Mention,
     MentionKind,
     Passage,
@@ -50,6 +49,8 @@ from rally_pipeline.notes.records import (
     Window,
     WindowKind,
 )
+from rally_pipeline.notes.stated_days import is_stated, stated_days
+from rally_pipeline.notes.stretch_references import reference
 
 _OPENING: Final = re.compile(
     r"\s*[,，]?\s*[(（]\s*(?:about|around|or|approximately|roughly|约|約|即|equivalent to)?\s*$"
@@ -60,27 +61,7 @@ _OPENING: Final = re.compile(
 
 _TWIN: Final = re.compile(r"\s*[(（][^)）]{1,40}[)）]")
 _PLANNED: Final = re.compile(r"\s*(?:(?:are|is|were) )?(?:(?:set|likely|expected|due|ready) )?to\s+", re.IGNORECASE)
-_LEAD: Final = re.compile(r"(?:(?:via|through|in|on|of) )?(?:the )?", re.IGNORECASE)
-_FLOW_IDS: Final = {
-    **{"sse": "southbound_sse", "sse2": "southbound_sse", "szse": "southbound_szse", "szse2": "southbound_szse"},
-    "south": "southbound",
-}
 _ISO: Final = re.compile(r"[A-Z]{3}")
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """Whose money.
-
-    Attributes:
-        start, end, text: as printed; all empty for what is carried over from a sentence before.
-        flow_id: ``southbound``, ``southbound_sse``, ``southbound_szse`` or ``""``.
-    """
-
-    start: int
-    end: int
-    text: str
-    flow_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,43 +76,12 @@ class _Role:
 def find(passage: Passage) -> list[Claim]:
     """The claims of flow in a sentence: FLOW for amounts, FLOW_COMPARISON for the largest, a record or a likeness."""
     if not claim_parts.says_any(passage, ZH_TRIGGER if passage.is_chinese else TRIGGER):
-        return []
-    subjects = _subjects(passage)
-    carried = subjects or _carried(passage)
+        return pace(passage)
+    subjects = subjects_in(passage)
+    carried = subjects or carried_from(passage)
     if passage.is_chinese:
-        return _amounts_chinese(passage, subjects, carried) + _comparisons(passage, subjects, carried)
-    return _amounts(passage, subjects, carried) + _comparisons(passage, subjects, carried)
-
-
-def _subjects(passage: Passage) -> list[Flow]:
-    pattern = ZH_SUBJECT if passage.is_chinese else SUBJECT
-    made: list[Flow] = []
-    for match in pattern.finditer(passage.text, passage.start, passage.end):
-        flow_id = _FLOW_IDS.get(match.lastgroup or "", "")
-        # "via the Shanghai link": the channel is named without its preposition.
-        lead = _LEAD.match(match.group())
-        start = match.start() + (lead.end() if lead is not None else 0)
-        made.append(Flow(start, match.end(), passage.text[start : match.end()], flow_id))
-    return made
-
-
-def _carried(passage: Passage) -> list[Flow]:
-    """Whose flow the sentence before spoke of: "They bought a net HK$3 billion"."""
-    for number, earlier in enumerate(claim_parts.earlier_passages(passage)):
-        if number >= 2:
-            break
-        found = _subjects(earlier)
-        if found:
-            return [Flow(0, 0, found[-1].text, found[-1].flow_id)]
-    return []
-
-
-def _flow_at(subjects: list[Flow], carried: list[Flow], at: int) -> Flow | None:
-    before = [one for one in subjects if one.start < at]
-    if before:
-        # A channel named in the same breath is what the amount is of: "southbound … via Shanghai".
-        return before[-1]
-    return next(iter(subjects or carried), None)
+        return _amounts_chinese(passage, subjects, carried) + comparisons(passage, subjects, carried)
+    return _amounts(passage, subjects, carried) + comparisons(passage, subjects, carried)
 
 
 def _channel_after(subjects: list[Flow], start: int, end: int) -> Flow | None:
@@ -140,6 +90,15 @@ def _channel_after(subjects: list[Flow], start: int, end: int) -> Flow | None:
         if start <= one.start < min(end, start + 70) and one.flow_id.startswith("southbound_"):
             return one
     return None
+
+
+def _channel_between(passage: Passage, subjects: list[Flow], role: _Role, quantity: Quantity) -> Flow | None:
+    """The channel named between the flow word and its amount: "net buying through the Shanghai link came to"."""
+    inside = [one for one in subjects if role.start <= one.start and one.end <= quantity.start]
+    if not inside or not inside[-1].flow_id.startswith("southbound_"):
+        return None
+    is_taken = any(role.start <= one.start < quantity.start for one in passage.quantities)
+    return None if is_taken else inside[-1]
 
 
 def _is_amount(quantity: Quantity, *, is_chinese: bool) -> bool:
@@ -156,7 +115,12 @@ def _amounts(passage: Passage, subjects: list[Flow], carried: list[Flow]) -> lis
     made: list[Claim] = []
     roles: dict[int, tuple[_Role, Flow]] = {}
     used: list[Flow] = []
-    amounts = [one for one in passage.quantities if _is_amount(one, is_chinese=False)]
+    has_net_flow = NET_FLOW.search(text, passage.start, passage.end) is not None
+    amounts = [
+        one
+        for one in passage.quantities
+        if _is_amount(one, is_chinese=False) or (has_net_flow and one.kind is QuantityKind.NUMBER and one.scale >= 1e6)
+    ]
     verbs = {(role.metric, role.sign) for one in amounts if (role := _role(passage, one)) is not None}
     is_gross = {("buy", 1), ("sell", -1)} <= verbs
     for index, quantity in enumerate(amounts):
@@ -171,21 +135,82 @@ def _amounts(passage: Passage, subjects: list[Flow], carried: list[Flow]) -> lis
             made.append(_claim(passage, quantity, role, flow, is_twin=True, first=made[-1].start, is_gross=is_gross))
             continue
         found = _role(passage, quantity)
+        pair = (
+            None
+            if not index or index - 1 not in roles
+            else AND_CHANNEL.fullmatch(text, amounts[index - 1].end, quantity.start)
+        )
+        if pair is not None and (found is None or found.end <= amounts[index - 1].start):
+            # "through Shanghai to HK$2 billion and through Shenzhen to HK$1 billion"
+            side = "sse" if pair["sse"] else "szse"
+            flow = Flow(pair.start(side), pair.end(side), pair[side], f"southbound_{side}")
+            flow = next((one for one in subjects if one.start <= flow.start < one.end), flow)
+            role = replace(roles[index - 1][0], start=flow.start, end=flow.end)
+            roles[index] = (role, flow)
+            made.append(_claim(passage, quantity, role, flow, is_twin=False, first=None, is_gross=is_gross))
+            continue
         if found is None:
             continue
         later = amounts[index + 1].start if index + 1 < len(amounts) else passage.end
-        channel = _channel_after(subjects, quantity.end, later)
-        whose = channel or _flow_at(
+        channel = _channel_between(passage, subjects, found, quantity) or _channel_after(subjects, quantity.end, later)
+        whose = channel or flow_at(
             [one for one in subjects if one not in used], carried, max(quantity.start, found.end)
         )
         if channel is not None:
             used.append(channel)
-        if whose is None or EXCLUDED.search(
-            text, max(passage.start, found.start - 40), min(passage.end, max(found.end, quantity.end) + 20)
-        ):
+        if whose is None and has_net_flow and NET_FLOW.search(text, max(passage.start, found.start - 5), found.end):
+            # "The net outflow was $3 million": of what, the words do not tell.
+            whose = Flow(0, 0, "", "")
+        behind = max(found.end, quantity.end)
+        comma = text.find(",", behind, behind + 20)
+        last = min(passage.end, behind + 20 if comma < 0 else comma)
+        if whose is None or EXCLUDED.search(text, max(passage.start, found.start - 40), last):
             continue
         roles[index] = (found, whose)
         made.append(_claim(passage, quantity, found, whose, is_twin=False, first=None, is_gross=is_gross))
+    return made or _directions(passage, subjects)
+
+
+def _directions(passage: Passage, subjects: list[Flow]) -> list[Claim]:
+    """Which way money went in a sentence without an amount: "gold ETFs saw outflows in June"."""
+    if not subjects or not claim_parts.says_any(passage, ("flow",)):
+        return []
+    made: list[Claim] = []
+    text = passage.text
+    for match in DIRECTION.finditer(text, passage.start, passage.end):
+        before = [one for one in subjects if one.end <= match.start() and match.start() - one.end <= 30]
+        if not before or any(
+            0 <= one.start - match.start() <= 60 and _is_amount(one, is_chinese=False) for one in passage.quantities
+        ):
+            continue
+        flow = before[-1]
+        if EXCLUDED.search(text, flow.start, match.end()) or re.search(r"[,;:]", text[flow.end : match.start()]):
+            continue
+        sign = 1 if (match["way"] or match["way2"]).lower() == "in" else -1
+        stretches = [one for one in passage.windows if one.kind in STRETCHES and not is_stated(passage, one)]
+        window = next((one for one in stretches if match.end() <= one.start <= match.end() + 40), None) or next(
+            (one for one in reversed(stretches) if one.end <= match.start()), None
+        )
+        as_of_date, basis = claim_parts.as_of(passage, window, match.start())
+        found = clauses(passage)
+        made.append(
+            Claim(
+                claim_type=ClaimType.FLOW,
+                rule_id="flow.direction",
+                start=flow.start,
+                end=match.end(),
+                quote=text[flow.start : match.end()],
+                subject_text=flow.text,
+                subject_id=flow.flow_id,
+                metric="net_buy",
+                direction=claim_parts.direction(sign),
+                comparator=Comparator.QUALITATIVE,
+                window=window,
+                as_of_date=as_of_date,
+                as_of_basis=basis,
+                stance=stance_before(found, token_at(found, match.start())) if found.tokens else "asserts",
+            )
+        )
     return made
 
 
@@ -222,10 +247,11 @@ def _role(passage: Passage, quantity: Quantity) -> _Role | None:
     is_net = bool(NET.search(around) or NET.search(lead))
     if group == "turnover":
         return _Role("turnover", 0, False, match.start(), match.end())
+    begin = match.start() - 4 if not is_after and lead[-4:].lower() == "net " else match.start()
     sign = 1 if group in ("buy", "inflow") else -1
     if is_net or group in ("inflow", "outflow"):
-        return _Role("net_buy", sign, is_net or "net" in around.lower(), match.start(), match.end())
-    return _Role("buy" if sign > 0 else "sell", sign, False, match.start(), match.end())
+        return _Role("net_buy", sign, is_net or "net" in around.lower(), begin, match.end())
+    return _Role("buy" if sign > 0 else "sell", sign, False, begin, match.end())
 
 
 def _stock(passage: Passage, quantity: Quantity) -> Mention | None:
@@ -289,13 +315,16 @@ def _claim(
     elif flow.end > flow.start and end <= flow.start <= end + 30:
         end = flow.end
     window = _window(passage, quantity)
-    as_of_date, basis = claim_parts.as_of(passage, window)
+    as_of_date, basis = claim_parts.as_of(passage, window, quantity.start)
     is_money = quantity.kind is QuantityKind.MONEY
     currency = quantity.currency if is_money else ""
     if passage.is_chinese and flow.flow_id and not _ISO.fullmatch(currency):
         # "266亿" or "266亿元" of southbound money is in Hong Kong dollars.
         currency = "HKD"
     value = quantity.value * (sign if metric == "net_buy" and sign else 1)
+    bound = quantity.comparator
+    if bound is Comparator.EQ and PASSED.search(text[max(passage.start, quantity.start - 24) : quantity.start]):
+        bound = Comparator.AT_LEAST
     found = None if passage.is_chinese else clauses(passage)
     stance = stance_before(found, token_at(found, quantity.start)) if found is not None and found.tokens else "asserts"
     if stance == "asserts" and flow.end <= role.start and _PLANNED.fullmatch(text, flow.end, role.start):
@@ -310,7 +339,7 @@ def _claim(
         subject_id=flow_id,
         metric=metric,
         direction=None if metric == "turnover" else claim_parts.direction(sign),
-        comparator=claim_parts.flipped(quantity.comparator, sign if metric == "net_buy" else 1),
+        comparator=claim_parts.flipped(bound, sign if metric == "net_buy" else 1),
         value=value,
         unit=currency,
         currency=currency,
@@ -334,7 +363,7 @@ def _window(passage: Passage, quantity: Quantity) -> Window | None:
         )
     else:
         bounds = piece_bounds(passage, quantity.start)
-    stretches = [one for one in passage.windows if one.kind in STRETCHES]
+    stretches = [one for one in passage.windows if one.kind in STRETCHES and not is_stated(passage, one)]
     inside = [one for one in stretches if bounds[0] <= one.start and one.end <= bounds[1]]
     # A running total is over the longer stretch where a day is named too.
     longer = [one for one in inside if one.kind is not WindowKind.DAY]
@@ -351,6 +380,9 @@ def _window(passage: Passage, quantity: Quantity) -> Window | None:
     before = [one for one in inside if one.end <= quantity.start]
     if before:
         return before[-1]
+    meant = reference(passage, passage.start, max(quantity.end, limit))
+    if meant is not None:
+        return meant.window
     earlier = [one for one in stretches if one.end <= quantity.start]
     if earlier:
         return replace(earlier[-1], is_inherited=True)
@@ -359,6 +391,27 @@ def _window(passage: Passage, quantity: Quantity) -> Window | None:
     beyond = [one for one in stretches if quantity.end <= one.start <= quantity.end + 60 and not passage.is_chinese]
     if beyond:
         return beyond[0]
+    return _window_around(passage, quantity)
+
+
+def _window_around(passage: Passage, quantity: Quantity) -> Window | None:
+    """The time of an amount whose sentence names none: that of the flows before, else the day of the report.
+
+    After a running total a further amount may be of the same stretch or of the day: then ``None``, as for a sentence
+    that says only up to which day it counts.
+    """
+    if stated_days(passage):
+        return None
+    hints = ZH_TRIGGER if passage.is_chinese else TRIGGER
+    for number, earlier in enumerate(claim_parts.earlier_passages(passage)):
+        if number >= FLOW_SENTENCES_BACK:
+            break
+        stretches = [one for one in earlier.windows if one.kind in STRETCHES]
+        if not stretches or not claim_parts.says_any(earlier, hints):
+            continue
+        if all(one.kind is WindowKind.DAY and not is_stated(earlier, one) for one in stretches):
+            return replace(stretches[-1], is_inherited=True)
+        return None
     return claim_parts.day_window(passage, quantity.start, quantity.end)
 
 
@@ -386,7 +439,7 @@ def _amounts_chinese(passage: Passage, subjects: list[Flow], carried: list[Flow]
         role = _chinese_role(text, quantity, start, end)
         if role is None:
             continue
-        flow = _flow_at(subjects, carried, max(quantity.start, role.start))
+        flow = flow_at(subjects, carried, max(quantity.start, role.start))
         if flow is None or (role.metric == "turnover" and not subjects):
             continue
         previous = (role, flow)
@@ -442,161 +495,3 @@ def _chinese_role(text: str, quantity: Quantity, start: int, end: int) -> _Role 
     if re.search("[净淨]|流[入出]", words):
         return _Role("net_buy", sign, True, first, last)
     return _Role("buy" if sign > 0 else "sell", sign, False, first, last)
-
-
-# --------------------------------------------------------------- comparisons
-
-
-def _comparisons(passage: Passage, subjects: list[Flow], carried: list[Flow]) -> list[Claim]:
-    text = passage.text
-    made: list[Claim] = []
-    extreme = ZH_EXTREME if passage.is_chinese else EXTREME_FLOW
-    for match in extreme.finditer(text, passage.start, passage.end):
-        flow = _flow_at(subjects, carried, match.end())
-        if flow is None or (
-            not passage.is_chinese
-            and FLOW_NOUN.search(text, max(passage.start, match.start() - 120), match.end()) is None
-        ):
-            continue
-        window = _length(passage, match)
-        if window is None or any(one.window is window for one in made):
-            continue
-        first, last = min(match.start(), window.start), max(match.end(), window.end)
-        groups = match.groupdict()
-        is_low = bool(groups.get("low"))
-        is_out = (
-            bool(groups.get("out"))
-            or re.search(r"outflow|sell|sold|流出|[卖賣]|沽", match.group(), re.IGNORECASE) is not None
-        )
-        metric = (
-            "turnover"
-            if re.search(r"turnover|成交", text[max(passage.start, first - 40) : last], re.IGNORECASE)
-            and not re.search(r"\bnet\b|[净淨]|inflow|buying|purchas", match.group(), re.IGNORECASE)
-            else "net_buy"
-        )
-        comparator = Comparator.LOWEST_IN_WINDOW if is_low != is_out else Comparator.HIGHEST_IN_WINDOW
-        made.append(
-            _comparison(
-                passage,
-                flow,
-                (first, last),
-                "extreme",
-                comparator,
-                window,
-                metric,
-                Direction.DOWN if is_out else Direction.UP,
-            )
-        )
-    for match in (ZH_COMPARABLE if passage.is_chinese else COMPARABLE).finditer(text, passage.start, passage.end):
-        flow = _flow_at(subjects, carried, match.end())
-        if flow is None:
-            continue
-        window = next(
-            (
-                one
-                for one in passage.windows
-                if one.kind in STRETCHES and match.start() <= one.start <= match.end() + 30
-            ),
-            None,
-        )
-        if window is None:
-            continue
-        last = max(window.end, match.end())
-        tail = re.compile(
-            r"(?:['’]s)?(?: \w+){0,2}? (?:rush|surge|wave|spree|pace|levels?|buying|inflows?|rally|peak|highs?"
-            r"|frenzy)\b|的?(?:水平|相若|相当|相當|相近|(?:规模|規模)(?:相若|相当|相當|相近)|高峰|抢购潮|搶購潮|热潮|熱潮|规模|規模)",
-            re.IGNORECASE,
-        ).match(text, last, min(passage.end, last + 40))
-        if tail is not None:
-            last = tail.end()
-        made.append(
-            _comparison(
-                passage,
-                flow,
-                (match.start(), last),
-                "comparable",
-                Comparator.COMPARABLE_TO,
-                window,
-                "net_buy",
-                Direction.UP,
-            )
-        )
-    return made
-
-
-def _length(passage: Passage, match: re.Match[str]) -> Window | None:
-    best: tuple[int, Window] | None = None
-    for window in passage.windows:
-        # "创2021年以来单日新高": inside the words of the extreme a stretch is its length.
-        is_inside = match.start() <= window.start and window.end <= match.end() and window.kind is not WindowKind.DAY
-        if window.kind not in LENGTHS and not is_inside:
-            continue
-        gap = max(window.start - match.end(), match.start() - window.end, 0)
-        if gap <= 60 and (best is None or gap < best[0]):
-            best = (gap, window)
-    return None if best is None else best[1]
-
-
-def _comparison(
-    passage: Passage,
-    flow: Flow,
-    span: tuple[int, int],
-    rule: str,
-    comparator: Comparator,
-    window: Window,
-    metric: str,
-    direction: Direction,
-) -> Claim:
-    text = passage.text
-    first, last = span
-    if (
-        flow.end > flow.start
-        and 0 <= first - flow.end <= 60
-        and not any(flow.end <= one.start < first for one in passage.quantities)
-    ):
-        first = flow.start
-    elif flow.end > flow.start and flow.start >= first and flow.end - last <= 40:
-        last = max(last, flow.end)
-    own = next(
-        (one for one in passage.windows if one.kind in STRETCHES and one is not window and one.end <= first), None
-    )
-    as_of_date, basis = claim_parts.as_of(
-        passage, next((one for one in passage.windows if one.kind is WindowKind.DAY and one is not window), None)
-    )
-    begin, end = window.start_earliest, window.last
-    details: dict[str, str | float | int | bool | None] = {
-        "comparison_window_start": begin.isoformat() if begin else None,
-        "comparison_window_end": end.isoformat() if end else as_of_date.isoformat() if as_of_date else None,
-        "comparison_window_text": text[window.start : window.end],
-        "period": _period(text[first:last]),
-    }
-    if flow.start == flow.end:
-        details["is_reference"] = True
-    found = None if passage.is_chinese else clauses(passage)
-    return Claim(
-        claim_type=ClaimType.FLOW_COMPARISON,
-        rule_id=f"flow_comparison.{'zh_' if passage.is_chinese else ''}{rule}",
-        start=first,
-        end=last,
-        quote=text[first:last],
-        subject_text=flow.text,
-        subject_id=flow.flow_id,
-        metric=metric,
-        direction=direction,
-        comparator=comparator,
-        window=own if rule == "comparable" else window,
-        as_of_date=as_of_date,
-        as_of_basis=basis,
-        stance=stance_before(found, token_at(found, first)) if found is not None and found.tokens else "asserts",
-        details=details,
-    )
-
-
-def _period(words: str) -> str:
-    if re.search(r"\b(?:weekly|week)\b|[单單]?[周週]", words, re.IGNORECASE):
-        return "week"
-    if re.search(r"\b(?:monthly|month)\b|[单單]月|月度", words, re.IGNORECASE):
-        return "month"
-    if re.search(r"\b(?:daily|day|one-day|single-day|session)\b|[单單]日|每日|全日", words, re.IGNORECASE):
-        return "day"
-    return ""

@@ -36,7 +36,7 @@ def find(passage: Passage) -> list[Claim]:
         if window is not None and window.kind is not WindowKind.DAY:
             # "up 13% this year at 22,620": the level is that of the day.
             window = claim_parts.day_window(passage, quantity.start, quantity.end, is_daily=True)
-        as_of_date, basis = claim_parts.as_of(passage, window)
+        as_of_date, basis = claim_parts.as_of(passage, window, quantity.start)
         session = claim_parts.session(passage.text, reading.clause_start, reading.clause_end)
         unit, currency = claim_parts.unit_of(quantity)
         if (

@@ -6,13 +6,15 @@ verbs and subjects (`move_reader.py`), levels (`moves.py`).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from rally_pipeline.notes import numeric_words as words
 from rally_pipeline.notes.clauses import MAX_PIECE, Clauses, Token, clauses
 from rally_pipeline.notes.noun_phrases import Subject
-from rally_pipeline.notes.records import Passage, Quantity, QuantityKind
+from rally_pipeline.notes.records import Passage, Quantity, QuantityKind, WindowKind
+from rally_pipeline.notes.stated_days import is_stated
 
 _ON_YEAR: Final = words.word_set(
     """
@@ -30,17 +32,14 @@ _PERIOD_PHRASES: Final = {
 _PERIOD_WORDS: Final = frozenset(
     {"weekly", "daily", "monthly", "annual", "yearly", "quarterly", "one-day", "single-day"}
 )
+_STREAK: Final = re.compile(
+    r"\b(?:streak|rally|run|advance|slide|slump|rout|rebound|surge|sell-?off|decline|drop|gain|climb|fall|losing|winning)$",
+    re.IGNORECASE,
+)
 _BASE_WORDS: Final = words.word_set(
     """
     high highs low lows peak peaks trough record ipo level levels earlier year bottom top price highest lowest offer
     issue listing
-    """
-)
-#: Forms of move words that are never nouns.
-_PAST_FORMS: Final = words.word_set(
-    """
-    rose risen fell fallen grew grown lost sank sunk slid shed won dove gave lose loses add adds sink sinks sheds
-    leapt crept eases ease plummet
     """
 )
 
@@ -118,7 +117,7 @@ class SentenceReader:
         index = at + 1
         while index < min(len(tokens), at + MAX_PIECE) and self.piece[index] == here:
             token = tokens[index]
-            if token.kind == "win" and is_stretch(token) and not is_base_day(tokens, index, self.passage.text):
+            if self._is_time_of_move(index):
                 following = tokens[index + 1].low if index + 1 < len(tokens) else ""
                 if following not in words.NOT_TRADED and following not in (
                     "report",
@@ -141,7 +140,7 @@ class SentenceReader:
         )
         while index >= max(0, at - MAX_PIECE) and self.piece[index] == here:
             token = tokens[index]
-            if token.kind == "win" and is_stretch(token) and not is_base_day(tokens, index, self.passage.text):
+            if self._is_time_of_move(index):
                 if tokens[index + 1].low in words.NOT_TRADED:
                     break
                 return index
@@ -155,6 +154,32 @@ class SentenceReader:
                 if token.kind == "win" and token.window is not None and token.window.kind.value.startswith("since"):
                     return index
         return -1
+
+    def _is_time_of_move(self, index: int) -> bool:
+        """Whether token `index` is a time over which something moves: no length of an extreme, no day it is counted
+        from and none up to which the sentence speaks.
+        """
+        token = self.tokens[index]
+        if token.kind != "win" or token.window is None or not is_stretch(token):
+            return False
+        if token.window.kind is WindowKind.TRAILING and self._is_streak(index):
+            return False
+        return not is_base_day(self.tokens, index, self.passage.text) and not is_stated(self.passage, token.window)
+
+    def _is_streak(self, index: int) -> bool:
+        """Whether a time is a run of days that is spoken of ("ending an eight-day winning streak"), and not the time of
+        the move itself ("over a five-day rally", "a two-week slide of 9%").
+        """
+        window = self.tokens[index].window
+        assert window is not None
+        if _STREAK.search(self.passage.text, window.start, window.end) is None:
+            return False
+        if index + 1 < len(self.tokens) and self.tokens[index + 1].low == "of":
+            return False
+        before = [token.low for token in self.tokens[max(0, index - 3) : index]]
+        while before and before[-1] in ("a", "an", "the", "its", "this", "their"):
+            before.pop()
+        return not before or before[-1] not in ("over", "in", "during", "through", "across")
 
     def _is_linked(self, at: int) -> bool:
         return any(token.low in ("or", "(") for token in self.tokens[max(0, at - 3) : at])
@@ -196,9 +221,9 @@ class SentenceReader:
         )
 
     def _period(self, at: int) -> str:
-        for token in self.tokens[max(0, at - 3) : at + 4]:
-            if token.low in _PERIOD_WORDS:
-                return token.low
+        for index in range(max(0, at - 3), min(len(self.tokens), at + 4)):
+            if self.tokens[index].low in _PERIOD_WORDS and self._is_period_of(index, at):
+                return self.tokens[index].low
         # "up 0.5% on day, gains 0.4% on week"
         ahead = [token.low for token in self.tokens[at + 1 : at + 4]]
         if ahead and (ahead[0] in _ON_YEAR or (ahead[1:2] == ["on"] and ahead[:1] == ahead[2:3])):
@@ -206,6 +231,21 @@ class SentenceReader:
         if ahead and ahead[0] in ("on", "over", "for"):
             return _PERIOD_PHRASES.get(next((low for low in ahead[1:] if low not in ("the", "a")), ""), "")
         return ""
+
+    def _is_period_of(self, index: int, at: int) -> bool:
+        """Whether "weekly" or "quarterly" at token `index` is said of the move, and not of earnings or sales nearby."""
+        following = self.tokens[index + 1] if index + 1 < len(self.tokens) else None
+        is_move = following is not None and following.kind in ("noun", "move")
+        if (
+            following is None
+            or (following.low in words.NOT_TRADED and not is_move)
+            or following.low in ("report", "update", "call")
+        ):
+            return False
+        between = self.tokens[at + 1 : index] if index > at else self.tokens[index + 1 : at]
+        return not any(
+            token.kind == "punct" or (token.low in words.BREAKS and token.low != "with") for token in between
+        ) and (index < at or is_move or following.kind == "word")
 
     def _tense(self, cue: int) -> str:
         """Whether the verb at token `cue` is a perfect or a present state."""
@@ -251,7 +291,7 @@ def can_be_noun(token: Token) -> bool:
         return True
     if low in words.VERB_ONLY or low.endswith(("ed", "ing")):
         return False
-    return low not in _PAST_FORMS
+    return low not in words.PAST_FORMS
 
 
 def is_stretch(token: Token) -> bool:

@@ -11,17 +11,9 @@ from typing import Final
 
 from rally_pipeline.notes import numeric_words as words
 from rally_pipeline.notes.move_parts import Cue, Reading, SentenceReader, can_be_noun
-from rally_pipeline.notes.noun_phrases import (
-    REJECT,
-    Found,
-    Reject,
-    Subject,
-    inherited,
-    judge,
-    phrase_start,
-    subjects_before,
-)
+from rally_pipeline.notes.noun_phrases import REJECT, Found, Reject, Subject, judge
 from rally_pipeline.notes.records import QuantityKind
+from rally_pipeline.notes.subject_phrases import inherited, phrase_start, subjects_before
 
 #: How many words may stand between a number and the word that governs it.
 #: How many words may stand between a number and the word that governs it.
@@ -32,7 +24,7 @@ _SKIP_BACK: Final = words.word_set(
     least almost nearly the modest approximately respective respectively cumulative mere whopping combined up-to
     under below above between massive sharp steep strong big solid slight down minor impressive staggering hefty
     robust remarkable significant astounding close well double weekly daily monthly annual yearly quarterly one-day
-    year-to-date intraday overnight
+    year-to-date intraday overnight minus negative
     """
 )
 _BEFORE_ADVERB: Final = _SKIP_BACK | words.AUXILIARIES | {"day", "session", "week", "month", "year", "trade", "trading"}
@@ -44,6 +36,17 @@ _SKIP_FORWARD: Final = words.word_set(
     """
 )
 
+_SAYS: Final = frozenset({"showed", "shows", "said", "says", "reported", "announced", "stated", "according"})
+#: "Tight supply lifts copper futures, up 0.5%": what stands behind these moves.
+_LIFTS: Final = words.word_set(
+    """
+    lift lifts lifted send sends sent push pushes pushed drive drives drove help helps helped boost boosts boosted
+    drag drags dragged pull pulls pulled weigh down up
+    """
+)
+
+_EARLIER_YEAR: Final = frozenset({"same", "year-ago", "year-earlier", "prior-year", "year-before"})
+
 _ECONOMIC: Final = ("grow", "grew", "expan", "contract", "increas", "decreas", "improv")
 
 
@@ -52,7 +55,7 @@ class MoveReader(SentenceReader):
 
     def _change(self, at: int, role: str) -> bool:
         """Reads the number at token `at` as a move."""
-        if role == "return" and self._is_composition(at):
+        if role == "return" and (self._is_composition(at) or self._is_on_year(at)):
             return False
         linked = self._linked(at)
         if linked is not None:
@@ -60,7 +63,7 @@ class MoveReader(SentenceReader):
             return True
         cue = self._cue_before(at) or self._cue_after(at) or self._signed(at)
         if cue is None:
-            return self._elliptic(at, role)
+            return self._transitive(at, role) or self._elliptic(at, role)
         group = self._group(at)
         if cue.form == "noun":
             found = self._subject_of_noun(cue, group)
@@ -88,6 +91,34 @@ class MoveReader(SentenceReader):
             return False
         rule = {"verb": "verb", "adverb": "adverb", "noun": "noun", "signed": "signed"}[cue.form]
         self._emit_group(group, role, found, cue, rule)
+        return True
+
+    def _is_on_year(self, at: int) -> bool:
+        """Whether a number is counted from the same period of an earlier year: a figure of a company or an economy."""
+        ahead = [token.low for token in self.tokens[at + 1 : at + 6]]
+        return "from" in ahead[:2] and not _EARLIER_YEAR.isdisjoint(ahead)
+
+    def _transitive(self, at: int, role: str) -> bool:
+        """As in "weak demand drags down sugar futures by 1%"."""
+        tokens = self.tokens
+        last = at - 2
+        if role != "return" or last < 1 or tokens[at - 1].low != "by":
+            return False
+        first = phrase_start(self.found, last, self.piece[last])
+        verb = first - 1
+        if first > last or verb < 0:
+            return False
+        sign = 0
+        if tokens[verb].low in ("up", "down"):
+            sign = 1 if tokens[verb].low == "up" else -1
+            verb -= 1
+        if verb < 0 or tokens[verb].low not in _LIFTS:
+            return False
+        sign = sign or (-1 if tokens[verb].low.startswith(("drag", "pull", "weigh")) else 1)
+        judged = judge(tokens[first : last + 1], self.passage)
+        if not isinstance(judged, Subject):
+            return False
+        self._add(at, role, judged, sign, tokens[verb].start, "transitive")
         return True
 
     def _can_change(self, subject: Subject, at: int) -> bool:
@@ -135,6 +166,9 @@ class MoveReader(SentenceReader):
         token = self.tokens[at]
         quantity = token.quantity
         assert quantity is not None
+        if self.tokens[at - 1].low in ("minus", "negative") and at and quantity.value > 0:
+            # "returned minus 1.3%"
+            sign = -1
         # The subject belongs to the span where it stands in the same piece; else the verb begins it.
         begins = [cue_start, quantity.start]
         ends = [quantity.end]
@@ -391,6 +425,9 @@ class MoveReader(SentenceReader):
                 ):
                     index = back - 1
             elif back >= 0 and tokens[back].low in (",", ":", "(", "-"):
+                if tokens[back].low == "," and back and tokens[back - 1].low in _SAYS:
+                    # "a filing showed, up 24 percent": what the filing is about was said before.
+                    return REJECT
                 beside = self._beside(back)
                 if beside is not None:
                     return beside
@@ -410,10 +447,14 @@ class MoveReader(SentenceReader):
         if before is not None and self.piece[start - 1] == self.piece[last]:
             if before.low in words.PREPOSITIONS and before.low != "by":
                 return None
-            if before.kind not in ("punct", "win") and before.low not in ("and", "by", "while", "with", "but", "led"):
+            if before.kind not in ("punct", "win") and (
+                before.low not in ("and", "by", "while", "with", "but", "led", *_LIFTS)
+            ):
                 return None
         judged = judge(self.tokens[start : last + 1], self.passage)
-        return [judged] if isinstance(judged, Subject) and (judged.is_name or judged.is_reference) else None
+        if not isinstance(judged, Subject):
+            return None
+        return [judged] if judged.is_name or judged.is_reference or judged.instrument else None
 
     def _subject_of_sign(self, at: int) -> Found:
         """As in "Tencent (+2.1%)", "TOPIX: -0.5%", "Tencent +2.1%"."""

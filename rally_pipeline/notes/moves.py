@@ -13,8 +13,9 @@ from rally_pipeline.notes import numeric_words as words
 from rally_pipeline.notes.clauses import clauses
 from rally_pipeline.notes.move_parts import Cue, Reading, is_base_day
 from rally_pipeline.notes.move_reader import MoveReader
-from rally_pipeline.notes.noun_phrases import Found, Subject, inherited, judge, phrase_start
+from rally_pipeline.notes.noun_phrases import Found, Subject, judge
 from rally_pipeline.notes.records import MentionKind, Passage, Quantity, QuantityKind, Window
+from rally_pipeline.notes.subject_phrases import inherited, phrase_start
 
 _LEVEL_PREPOSITIONS: Final = words.word_set(
     """

@@ -15,6 +15,7 @@ from rally_pipeline.notes.clauses import chinese_clauses
 from rally_pipeline.notes.move_parts import Reading
 from rally_pipeline.notes.noun_phrases import Subject
 from rally_pipeline.notes.records import Mention, MentionKind, Passage, Quantity, QuantityKind, Window, WindowKind
+from rally_pipeline.notes.stated_days import is_stated
 from rally_pipeline.notes.subjects import resolve_subject
 
 _UP: Final = (
@@ -308,7 +309,7 @@ def _window(passage: Passage, start: int, end: int, quantity: Quantity) -> int:
     best = -1
     for index, window in enumerate(passage.windows):
         is_inside = start <= window.start and window.end <= end
-        if window.kind in (WindowKind.LOOKBACK, WindowKind.ALL_TIME) or not is_inside:
+        if window.kind in (WindowKind.LOOKBACK, WindowKind.ALL_TIME) or not is_inside or is_stated(passage, window):
             continue
         if window.end <= quantity.start or best < 0:
             best = index
@@ -330,6 +331,9 @@ def subjects_in(passage: Passage, start: int, end: int) -> list[Subject]:
             if not made[-1].symbol:
                 made[-1] = replace(made[-1], symbol=symbol)
             continue
+        if _is_line_of(text, made[-1:], mention.start, mention.text):
+            made[-1] = replace(made[-1], end=mention.end)
+            continue
         made.append(
             Subject(
                 mention.start,
@@ -344,11 +348,24 @@ def subjects_in(passage: Passage, start: int, end: int) -> list[Subject]:
     for match in _SUBJECT_WORDS.finditer(text, start, end):
         if any(one.start < match.end() and match.start() < one.end for one in made):
             continue
+        before = [one for one in made if one.end <= match.start()]
+        if _is_line_of(text, before[-1:], match.start(), match.group()):
+            continue
         group = match.lastgroup or "other"
         is_proxy = group == "proxy" or (group == "hstech" and match.group().endswith("股"))
         made.append(Subject(match.start(), match.end(), match.group(), _SYMBOLS[group], is_proxy=is_proxy))
     made.sort(key=lambda one: one.start)
     return [_as_future(text, one, end) for one in made]
+
+
+_LINE: Final = re.compile(r"(?:港|H|Ｈ|A|Ａ|美)股")
+
+
+def _is_line_of(text: str, before: list[Subject], at: int, words: str) -> bool:
+    """Whether a word for a market names the line of the share before it: 阿里巴巴港股, 腾讯的港股."""
+    if not before or before[0].symbol.startswith("^") or before[0].is_proxy or before[0].symbol.startswith("HS"):
+        return False
+    return _LINE.fullmatch(words) is not None and text[before[0].end : at] in ("", "的", "之", " ", "-W", "-SW", "-S")
 
 
 def _as_future(text: str, subject: Subject, end: int) -> Subject:

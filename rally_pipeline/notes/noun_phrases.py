@@ -1,8 +1,8 @@
-"""Who moves: the noun phrase in front of a verb, judged as something that trades or as something else.
+"""Who moves: a noun phrase, judged as something that trades or as something else.
 
-Belongs here: reading a noun phrase backward from a verb or forward from "in", lists of them, and deciding whether it
-names an index, share, fund, sector, market, currency or commodity. Does not belong here: what it did (`moves.py`), or
-what a reference back stands for (`subjects.py`, which is asked).
+Belongs here: deciding whether a phrase names an index, share, fund, sector, market, currency or commodity. Does not
+belong here: finding the phrase before a verb (`subject_phrases.py`), what it did (`moves.py`), or what a reference back
+stands for (`subjects.py`, which is asked).
 """
 
 from __future__ import annotations
@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from rally_pipeline.notes import numeric_words as words
-from rally_pipeline.notes.clauses import Clauses, Token, clauses
+from rally_pipeline.notes.clauses import Token, clauses
 from rally_pipeline.notes.labels import label_before
-from rally_pipeline.notes.records import MentionKind, Passage, QuantityKind
+from rally_pipeline.notes.records import MentionKind, Passage
 from rally_pipeline.notes.subjects import resolve_subject
-
-#: A noun phrase is read over at most so many words.
-MAX_PHRASE = 14
-MAX_LIST = 8
 
 _FUTURES: Final = re.compile(r"\b(?:futures?|e-minis?|contracts?)\b|期货|期貨|期指|夜期", re.IGNORECASE)
 _ECONOMY: Final = re.compile(
@@ -40,32 +36,8 @@ _MARKET_WORDS: Final = re.compile(
 )
 
 _PRICED: Final = frozenset({MentionKind.INSTRUMENT, MentionKind.BROKER})
-_STOP_KINDS: Final = frozenset(
-    {"close", "open", "trade", "either", "be", "adv", "flat", "move", "light", "noun", "punct"}
-)
-_STOP_WORDS: Final = frozenset(
-    {
-        "and",
-        "or",
-        "to",
-        "at",
-        "by",
-        "from",
-        "nor",
-        "plus",
-        "then",
-        "also",
-        "says",
-        "said",
-        "see",
-        "amid",
-        "than",
-        "its:",
-    }
-)
-_INNER_PREPOSITIONS: Final = frozenset({"of", "in", "for", "on", "across"})
-_LEADING: Final = frozenset({"from", "into", "behind", "on", "against"})
-_NO_MEMBER: Final = words.PREPOSITIONS | {
+INNER_PREPOSITIONS: Final = frozenset({"of", "in", "for", "on", "across"})
+NO_MEMBER: Final = words.PREPOSITIONS | {
     "on",
     "amid",
     "like",
@@ -151,224 +123,10 @@ REJECT: Final = Reject()
 Found = list[Subject] | Reject | None
 
 
-def subjects_before(found: Clauses, at: int, passage: Passage) -> Found:
-    """The noun phrase, or list of them, directly before token `at` in its piece.
-
-    Returns:
-        The subjects in order; `REJECT` if what stands there does not trade; ``None`` if nothing stands there, so that
-        the subject of what went before holds on.
-    """
-    tokens, piece = found.tokens, found.piece
-    here = piece[at] if at < len(tokens) else piece[-1]
-    last = _skip_auxiliaries(found, at - 1, here)
-    if last < 0 or piece[last] != here or tokens[last].kind == "punct":
-        head = found.heads[here]
-        if head in ("which", "who", "that", "whose"):
-            return _before_relative(found, here, at, passage)
-        if last > 1 and tokens[last].low == "," and piece[last] == here and _is_finite(tokens[last + 1], tokens[at]):
-            return _around_apposition(found, last, here, passage)
-        return None
-    if tokens[last].low in words.BREAKS and tokens[last].kind != "sub":
-        return _before_relative(found, here, at, passage) if tokens[last].low in ("which", "who", "that") else None
-    first = phrase_start(found, last, here)
-    if 0 < first <= last and found.heads[here] in _LEADING and tokens[first - 1].low == found.heads[here]:
-        # "imports from the United States rose": what follows "from" is no subject.
-        return REJECT
-    return _listed(found, last, here, passage)
-
-
-def _around_apposition(found: Clauses, closing: int, here: int, passage: Passage) -> Found:
-    """The subject of a verb after a closing comma: what stands before the opening one, unless that is a general word
-    and names stand between ("The indices, Acme 30 and Acme 50, faced declines").
-    """
-    tokens, piece = found.tokens, found.piece
-    opening = closing - 1
-    while opening > 0 and closing - opening < 30 and tokens[opening].low != ",":
-        opening -= 1
-    if opening <= 0 or tokens[opening].low != ",":
-        return None
-    start = phrase_start(found, opening - 1, piece[opening - 1])
-    outer = judge(tokens[start:opening], passage) if start < opening else None
-    if start and tokens[start - 1].low in words.PREPOSITIONS:
-        outer = None
-    if isinstance(outer, Subject) and outer.is_name:
-        return [outer]
-    inner = _listed(found, closing - 1, here, passage)
-    if (
-        isinstance(inner, list)
-        and any(one.is_name for one in inner)
-        and tokens[opening + 1].low not in ("the", "a", "an")
-    ):
-        return inner
-    return [outer] if isinstance(outer, Subject) else None
-
-
-def _is_finite(first: Token, verb: Token) -> bool:
-    """Whether a verb after a comma can end an apposition, rather than begin ", rising 2%" or ", up 2%"."""
-    return verb.kind in ("move", "close", "open", "light", "either") and not (
-        verb.low.endswith("ing") or first.low.endswith("ing") or verb.low == "with"
-    )
-
-
-def _before_relative(found: Clauses, here: int, at: int, passage: Passage) -> Found:
-    index = at - 1
-    while index >= 0 and found.piece[index] == here:
-        index -= 1
-    if index >= 0 and found.tokens[index].low == ",":
-        index -= 1
-    if index < 0:
-        return None
-    return _listed(found, index, found.piece[index], passage)
-
-
-def _skip_auxiliaries(found: Clauses, index: int, here: int) -> int:
-    tokens, piece = found.tokens, found.piece
-    while index >= 0 and piece[index] == here:
-        token = tokens[index]
-        low = token.low
-        if token.low == ")":
-            opening = index
-            while opening >= 0 and tokens[opening].low != "(" and index - opening < 8:
-                opening -= 1
-            if opening < 0 or tokens[opening].low != "(":
-                return index
-            index = opening - 1
-            continue
-        if (
-            token.kind in ("win", "be")
-            or low in words.AUXILIARIES
-            or low in words.MODALS
-            or (low.endswith("ly") and token.kind == "word")
-            or (token.kind == "word" and low in ("on", "in", "during", "by", "for") and tokens[index + 1].kind == "win")
-        ):
-            if low in words.BREAKS and not low.endswith("ly") and low not in words.MODALS and low != "on":
-                return index
-            index -= 1
-            continue
-        break
-    return index
-
-
-def _listed(found: Clauses, last: int, here: int, passage: Passage) -> Found:
-    """A noun phrase ending at token `last` and those before it in a list: "A, B and C"."""
-    tokens, piece = found.tokens, found.piece
-    first = phrase_start(found, last, here)
-    if first > last:
-        return None
-    judged = judge(tokens[first : last + 1], passage)
-    if not isinstance(judged, Subject):
-        return judged
-    subjects = [judged]
-    index = first - 1
-    has_and = False
-    while len(subjects) < MAX_LIST and index > 0 and piece[index] == here:
-        low = tokens[index].low
-        if low in ("and", "&", "or", "plus"):
-            has_and = True
-            index -= 1
-            if index >= 0 and tokens[index].low == ",":
-                index -= 1
-        elif low == "," and judged.is_name:
-            index -= 1
-        else:
-            break
-        if index < 0 or piece[index] != here:
-            break
-        start = phrase_start(found, index, here)
-        if start > index:
-            break
-        if start > 0 and tokens[start - 1].low in words.PREPOSITIONS and piece[start - 1] == here:
-            break
-        if tokens[start].low in _NO_MEMBER:
-            break
-        other = judge(tokens[start : index + 1], passage)
-        if not isinstance(other, Subject) or not other.is_name:
-            break
-        if not has_and and not (judged.is_name and start + 3 >= index):
-            break
-        subjects.insert(0, other)
-        index = start - 1
-    return subjects
-
-
-_PREDICATES: Final = frozenset({"move", "close", "open", "trade", "either", "be", "light", "adv", "flat"})
-
-
-def _is_noun_there(tokens: list[Token], index: int) -> bool:
-    """Whether a move word stands in a noun phrase: "its fifth straight weekly gain"."""
-    for before in range(index - 1, max(-1, index - 6), -1):
-        if tokens[before].low in ("the", "a", "an", "its", "their", "this"):
-            return True
-        if tokens[before].kind not in ("word", "win"):
-            return False
-    return False
-
-
-def inherited(found: Clauses, passage: Passage, before: int) -> Found:
-    """The subject that holds on at token `before`: that of the nearest verb before it, else of the label of the item,
-    else what the words there point back to.
-    """
-    tokens = found.tokens
-    for index in range(before - 1, max(-1, before - 60), -1):
-        token = tokens[index]
-        if token.kind in _PREDICATES and token.low not in words.BREAKS:
-            if token.kind == "move" and _is_noun_there(tokens, index):
-                continue
-            subjects = subjects_before(found, index, passage)
-            if subjects is not None:
-                return subjects
-    at = tokens[before].start
-    label = label_before(passage, at)
-    if label is not None:
-        return [Subject(at, at, label[0], label[1], is_reference=True, is_name=False)]
-    first = 1 if tokens[0].low == "the" else 0
-    if first < before and tokens[first].kind == "sub":
-        topic = judge(tokens[first : first + 1], passage)
-        if isinstance(topic, Subject):
-            return [topic]
-    resolved = resolve_subject(passage, at)
-    if resolved is None:
-        return None
-    return [Subject(resolved[2], resolved[3], resolved[0], resolved[1], is_reference=True, is_name=False)]
-
-
-def phrase_start(found: Clauses, last: int, here: int) -> int:
-    """First token of the noun phrase that ends at token `last` of piece `here`; ``last + 1`` if none does."""
-    tokens, piece = found.tokens, found.piece
-    index = last
-    while index >= 0 and piece[index] == here and last - index < MAX_PHRASE:
-        token = tokens[index]
-        if token.low == ")":
-            opening = index
-            while opening >= 0 and tokens[opening].low != "(" and index - opening < 8:
-                opening -= 1
-            if opening > 0 and tokens[opening].low == "(":
-                index = opening - 1
-                continue
-            break
-        if token.kind in _STOP_KINDS and not (token.low == "light" or (token.kind == "noun" and index < last)):
-            break
-        if token.kind == "qty":
-            quantity = token.quantity
-            before = tokens[index - 1] if index > 0 else None
-            if not (
-                quantity is not None
-                and quantity.kind is QuantityKind.NUMBER
-                and before is not None
-                and before.kind in ("cap", "sub")
-                and quantity.value == int(quantity.value)
-            ):
-                break
-        elif token.kind == "win":
-            # "a Tuesday rally", "shares on Friday": a time ends the phrase unless an owner ("last year's") follows.
-            if index == last or tokens[index + 1].kind != "poss":
-                break
-        elif token.kind != "sub" and (
-            token.low in _STOP_WORDS or (token.low in words.BREAKS and token.low not in _INNER_PREPOSITIONS)
-        ):
-            break
-        index -= 1
-    return index + 1
+def says_price(subject: Subject) -> bool:
+    """Whether the words of a subject say that it is a share, an index or a market: "the stock"."""
+    heads = words.SHARE_HEADS | words.INDEX_HEADS | words.MARKET_HEADS
+    return not heads.isdisjoint(subject.text.lower().split())
 
 
 def judge(phrase: list[Token], passage: Passage) -> Subject | Reject | None:
@@ -383,10 +141,24 @@ def judge(phrase: list[Token], passage: Passage) -> Subject | Reject | None:
         phrase = phrase[:-1]
     if not phrase:
         return None
+    if phrase[-1].low in words.INDEX_HEADS and _is_economic(phrase):
+        return REJECT
     for at, token in enumerate(phrase):
-        if at and token.low in _INNER_PREPOSITIONS and token.kind == "word" and at + 1 < len(phrase):
+        if at and token.low in INNER_PREPOSITIONS and token.kind == "word" and at + 1 < len(phrase):
             return _with_complement(phrase, at, passage)
     return _plain(phrase, passage)
+
+
+def _is_economic(phrase: list[Token]) -> bool:
+    """Whether an index is one of prices, moods or output: no name of the catalog stands in it."""
+    if any(token.kind == "sub" for token in phrase):
+        return False
+    if any(token.low in words.ECONOMIC_GAUGES for token in phrase):
+        return True
+    before = phrase[-2].low if len(phrase) > 1 else ""
+    if before in ("price", "prices"):
+        return len(phrase) < 3 or phrase[-3].low not in ("share", "stock")
+    return before in words.ECONOMIC_KINDS
 
 
 def _outside_brackets(phrase: list[Token]) -> list[Token]:
@@ -404,7 +176,7 @@ def _with_complement(phrase: list[Token], at: int, passage: Passage) -> Subject 
     head, tail = phrase[at - 1], phrase[at + 1 :]
     for index in range(1, len(tail) - 1):
         # "the maker of Acme"; but "Bank of Acme" is one name.
-        if tail[index].low in _INNER_PREPOSITIONS and tail[index - 1].kind == "word":
+        if tail[index].low in INNER_PREPOSITIONS and tail[index - 1].kind == "word":
             tail = tail[:index]
             break
     if phrase[at].low == "of" and (head.low in words.SHARE_HEADS or head.low in words.PRICE_HEADS):
@@ -493,7 +265,7 @@ def _plain(phrase: list[Token], passage: Passage) -> Subject | Reject | None:
     if is_share or is_index or low in words.MARKET_HEADS:
         if is_index and any(token.low in words.ECONOMIC_GAUGES for token in phrase):
             return REJECT
-        if is_index and not names and _ECONOMY.search(text, passage.start, passage.end):
+        if is_index and not names and _is_about_economy(passage):
             # "with the composite index dropping to 48": a survey, not a market.
             return REJECT
         if names:
@@ -532,10 +304,34 @@ def _plain(phrase: list[Token], passage: Passage) -> Subject | Reject | None:
         if start <= passage.start + 1 and " " not in name and name.endswith(("ies", "tions", "ments", "ers")):
             return REJECT
         symbol = words.PROXIES.get(name.lower(), "")
+        if not symbol and (whole := _as_labelled(passage, start, head.end)) is not None:
+            return whole
         return Subject(start, head.end, name, symbol, is_proxy=bool(symbol), instrument=instrument)
-    if _is_company_noun(low):
+    if _is_company_noun(low) or (
+        low not in words.NOT_TRADED and head.kind == "word" and _is_behind_label(phrase, passage)
+    ):
         return _referring(phrase, passage)
     return REJECT
+
+
+def _is_behind_label(phrase: list[Token], passage: Passage) -> bool:
+    """Whether a phrase follows a label at once, and so tells what the named one is: "Acme - The streaming service"."""
+    start = phrase[0].start
+    label = label_before(passage, start)
+    if label is None:
+        return False
+    between = passage.text[max(passage.start, start - 12) : start]
+    return re.search(r"(?:[-–—] ?| {2})(?:[Tt]he )?$", between) is not None and not phrase[-1].low.endswith("s")
+
+
+def _is_about_economy(passage: Passage) -> bool:
+    """Whether a sentence, or the one before if that names no index, speaks of a survey or of prices of the economy."""
+    if _ECONOMY.search(passage.text, passage.start, passage.end):
+        return True
+    earlier = passage.previous
+    if earlier is None or _ECONOMY.search(earlier.text, earlier.start, earlier.end) is None:
+        return False
+    return not any(mention.kind is MentionKind.INSTRUMENT for mention in (*passage.mentions, *earlier.mentions))
 
 
 def _is_future(printed: str) -> bool:
@@ -611,6 +407,15 @@ def _described(
             symbol = words.PROXIES.get(low, "")
     has_name = any(token.kind == "cap" for token in before)
     if (
+        has_name
+        and not symbol
+        and head.low in ("stock", "share", "name", "counter")
+        and all(_is_place_adjective(token.low) for token in before if token.kind == "cap")
+        and before[-1].kind == "word"
+    ):
+        # "Acme - The Chinese entertainment stock": the words say what kind of company, the label which.
+        has_name = False
+    if (
         not has_name
         and not symbol
         and head.low in ("index", "benchmark", "gauge", "average", "measure", "stock", "share")
@@ -629,13 +434,35 @@ def _described(
         run = _run_start(before, len(before) - 1 - (before[-1].kind == "poss"))
         last = before[-2] if before[-1].kind == "poss" else before[-1]
         if last.kind == "cap" and not _is_place_adjective(last.low):
+            if (whole := _as_labelled(passage, run, last.end)) is not None:
+                return whole
             return Subject(start, head.end, text[run : last.end], instrument=instrument)
     return Subject(start, head.end, printed, symbol, is_proxy=bool(symbol), instrument=instrument, is_name=has_name)
 
 
+def _as_labelled(passage: Passage, start: int, end: int) -> Subject | None:
+    """The name of the label where these words end the same name: "Acme's Foods - Acme's Foods rose"."""
+    text = passage.text
+    label = label_before(passage, start)
+    if label is None or len(label[0]) <= end - start or not label[0].endswith(text[start:end]):
+        return None
+    first = end - len(label[0])
+    if first < passage.start or text[first:end] != label[0]:
+        return None
+    return Subject(first, end, label[0], label[1])
+
+
+_PLACES: Final = frozenset(
+    {"french", "dutch", "swiss", "greek", "nordic", "thai", "hong", "asian", "us", "american", "baltic"}
+)
+
+
 def _is_place_adjective(low: str) -> bool:
     return (
-        low in words.PROXIES or low.endswith(("ese", "ian", "ean", "ish")) or low in ("asia", "kong", "europe", "china")
+        low in words.PROXIES
+        or low.endswith(("ese", "ian", "ean", "ish"))
+        or low in _PLACES
+        or low in ("asia", "kong", "europe", "china")
     )
 
 
@@ -661,7 +488,7 @@ def _first_name(passage: Passage, before: int) -> str:
     last = first
     while last < len(tokens) and tokens[last].kind == "cap" and tokens[last].end <= before:
         last += 1
-    if last == first or tokens[first].low in words.NOT_TRADED | _DETERMINERS | _NO_MEMBER | words.BREAKS:
+    if last == first or tokens[first].low in words.NOT_TRADED | _DETERMINERS | NO_MEMBER | words.BREAKS:
         return ""
     if last == first + 1 and (tokens[first].low in words.SHARE_HEADS or tokens[first].low.endswith("ly")):
         return ""

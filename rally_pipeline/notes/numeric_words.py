@@ -155,6 +155,13 @@ VERB_ONLY: Final = word_set(
     """
 )
 
+#: Forms of move words that are never nouns.
+PAST_FORMS: Final = word_set(
+    """
+    rose risen fell fallen grew grown lost sank sunk slid shed won dove gave lose loses add adds sink sinks sheds
+    leapt crept eases ease plummet
+    """
+)
 CLOSE_VERBS: Final = word_set(
     """
     close closed closes closing end ended ends ending finish finished finishes finishing settle settled settles
@@ -164,7 +171,7 @@ CLOSE_VERBS: Final = word_set(
 OPEN_VERBS: Final = frozenset(["open", "opened", "opens", "opening", "start", "started", "starts", "starting"])
 TRADE_VERBS: Final = word_set(
     """
-    trade traded trades trading hover hovered hovering stand stood stands standing changed quoted sit sat sits
+    trade traded trades trading hover hovered hovering hovers stand stood stands standing changed quoted sit sat sits
     sitting reach reached reaching reaches hit hits hitting touch touched touches touching breach breached top
     topped topping tops cross crossed crossing reclaim reclaimed reclaiming surpass surpassed remained remain held
     holding hold broke breaking peaked bottomed fetching fetched
@@ -174,7 +181,8 @@ LIGHT_VERBS: Final = word_set(
     """
     record recorded recording records post posted posting posts see saw seen sees register registered registering
     registers notch notched notching notches log logged logging book booked booking books enjoy enjoyed enjoying
-    suffer suffered suffering make made making take took taking extend extended extending score scored scoring
+    suffer suffered suffering make made making take took taking extend extended extending score scored scoring scores
+    suffers enjoys extends pares trims reverses reversed erases erased marks achieves delivers experiences
     deliver delivered delivering show showed showing experience experienced experiencing witness witnessed
     witnessing face faced facing clock clocked clocking chalk chalked mark marked marking achieve achieved achieving
     had has have having pare pared paring trim trimmed trimming cap capped capping cut report reported reporting
@@ -313,6 +321,13 @@ ECONOMIC_GAUGES: Final = word_set(
     consumer producer confidence sentiment pmi manufacturing purchasing inflation optimism misery house housing home
     rent freight food wholesale retail cost import export expenditures expenditure pce cpi ppi volatility vacancy
     property rental big-mac labour
+    """
+)
+#: Directly before "index": what surveys and statistics count.
+ECONOMIC_KINDS: Final = word_set(
+    """
+    managers managers' activity expectations services sales production employment labor business climate ifo zew ism
+    uncertainty affordability surprise conditions output deflator wage wages sentix nmi
     """
 )
 #: After the number: what it is a share of, or a thing that is no move.

@@ -15,7 +15,9 @@ from dataclasses import replace
 from rally_pipeline.notes import claim_parts, moves, moves_zh
 from rally_pipeline.notes.claim_parts import STRETCHES
 from rally_pipeline.notes.move_parts import Reading
-from rally_pipeline.notes.records import Claim, ClaimType, Passage, QuantityKind, Window
+from rally_pipeline.notes.records import Claim, ClaimType, Passage, QuantityKind, Window, WindowKind
+from rally_pipeline.notes.stated_days import is_stated, stated_day
+from rally_pipeline.notes.stretch_references import reference
 
 _CHANGES = frozenset({QuantityKind.PERCENT, QuantityKind.POINTS, QuantityKind.MONEY, QuantityKind.NUMBER})
 
@@ -47,8 +49,13 @@ def all_readings(passage: Passage) -> list[Reading]:
 def window_of(passage: Passage, reading: Reading, found: list[Reading]) -> Window | None:
     """The time a reading is about: its own, that of a clause before, that of the report."""
     own = own_window(passage, reading)
-    if own is not None:
+    is_of_period = reading.period in ("weekly", "monthly", "quarterly")
+    if own is not None and not (is_of_period and own.kind is WindowKind.DAY):
         return own
+    # "in that time": a clause ends before "that".
+    meant = reference(passage, reading.clause_start, min(passage.end, reading.clause_end + len(" that time period")))
+    if meant is not None:
+        return meant.window
     if reading.period:
         return claim_parts.period_window(passage, reading.period, reading.quantity.start, reading.quantity.end)
     if reading.has_base or reading.is_earlier:
@@ -60,6 +67,7 @@ def window_of(passage: Passage, reading: Reading, found: list[Reading]) -> Windo
         if other.period:
             window = claim_parts.period_window(passage, other.period, other.quantity.start, other.quantity.end)
             return None if window is None else replace(window, is_inherited=True)
+    stated = stated_day(passage, reading.quantity.start)
     for window in passage.windows[:MAX_LIST]:
         # What a sentence begins with holds for all of it; a day named before the number too.
         if window.start >= reading.quantity.start:
@@ -68,14 +76,24 @@ def window_of(passage: Passage, reading: Reading, found: list[Reading]) -> Windo
         is_day = window.kind.value == "day"
         if (
             window.kind in STRETCHES
+            and (stated is None or not is_stated(passage, window))
             and not _is_aside(passage, window)
             and (is_first or is_day or moves.is_of_market(passage, window))
         ):
             return replace(window, is_inherited=True)
+    if passage.text.startswith("with ", reading.clause_start):
+        # "was the best performer last year, with a gain of 20%"
+        before = [one for one in passage.windows[:MAX_LIST] if one.end <= reading.clause_start]
+        if before and before[-1].kind in STRETCHES and not _is_aside(passage, before[-1]):
+            return replace(before[-1], is_inherited=True)
     shared = _shared_window(passage, reading, found)
     if shared is not None:
         return replace(shared, is_inherited=True)
-    if reading.tense and reading.role == "return" and not any(one.role == "level" for one in found[:MAX_LIST]):
+    is_beside_level = any(one.role == "level" for one in found[:MAX_LIST])
+    if stated is not None and reading.role == "return" and not is_beside_level:
+        # "As of Friday the index was up 13%": over which stretch, the words do not tell.
+        return claim_parts.stretch_before(passage)
+    if reading.tense and reading.role == "return" and not is_beside_level:
         # "The DAX has gained 13% this year. The S&P 500 is up 4%": a state runs on over the stretch named before.
         stretch = claim_parts.stretch_before(passage)
         if stretch is not None or reading.tense == "perfect":
@@ -127,7 +145,7 @@ def _claim(passage: Passage, reading: Reading, found: list[Reading]) -> Claim:
     window = window_of(passage, reading, found)
     is_day = window is not None and window.kind.value == "day"
     session = claim_parts.session(passage.text, reading.clause_start, reading.clause_end)
-    as_of_date, basis = claim_parts.as_of(passage, window)
+    as_of_date, basis = claim_parts.as_of(passage, window, quantity.start)
     sign = reading.sign
     unit, currency = claim_parts.unit_of(quantity)
     if reading.role == "change" and quantity.kind is QuantityKind.NUMBER:

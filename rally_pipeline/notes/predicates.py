@@ -11,15 +11,9 @@ from typing import Final
 
 from rally_pipeline.notes import numeric_words as words
 from rally_pipeline.notes.clauses import MAX_PIECE, Clauses, Token, clauses
-from rally_pipeline.notes.noun_phrases import (
-    Found,
-    Subject,
-    inherited,
-    judge,
-    phrase_start,
-    subjects_before,
-)
+from rally_pipeline.notes.noun_phrases import Found, Subject, judge
 from rally_pipeline.notes.records import Passage
+from rally_pipeline.notes.subject_phrases import inherited, phrase_start, subjects_before
 
 SKIP: Final = frozenset(
     {
@@ -125,6 +119,11 @@ def subjects_of(passage: Passage, first: int, last: int, *, is_beside: bool = Tr
         if tokens[index].kind in VERB_KINDS:
             result = subjects_before(found, index, passage) or inherited(found, passage, index)
         elif tokens[index].kind == "poss" and index:
+            begin = phrase_start(found, index - 1, found.piece[index - 1])
+            judged = judge(tokens[begin:index], passage) if begin < index else None
+            result = [judged] if isinstance(judged, Subject) else judged
+        elif tokens[index].low == "(" and index and tokens[index - 1].kind in ("sub", "cap", "word"):
+            # "the rupee (at a record low)"
             begin = phrase_start(found, index - 1, found.piece[index - 1])
             judged = judge(tokens[begin:index], passage) if begin < index else None
             result = [judged] if isinstance(judged, Subject) else judged

@@ -41,7 +41,7 @@ _CODES = "|".join(sorted((sign for sign in CURRENCY_SIGNS if sign.isascii() and 
 _CODES = _CODES.replace("RS|", "").replace("|RS", "").replace("|RE", "").replace("|RP", "")
 _HANZI = "|".join(sorted((s for s in CURRENCY_SIGNS if s.isalpha() and not s.isascii()), key=len, reverse=True))
 CURRENCY_BEFORE = re.compile(
-    rf"(?:(?<![A-Za-z$/])(?:{_CODES}|Rmb|R[sS]\.?|Rp|{_SIGNS})|(?<=[A-Za-z])[€£¥]|{_HANZI}){_SPACE}?\Z"
+    rf"(?:(?<![A-Za-z$/])(?:{_CODES}|Rmb|[Rr][sS]\.?|Rp|{_SIGNS})|(?<=[A-Za-z])[€£¥]|{_HANZI}){_SPACE}?\Z"
 )
 
 _WORD_CURRENCIES = (

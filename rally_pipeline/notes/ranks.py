@@ -12,7 +12,7 @@ from typing import Final
 
 from rally_pipeline.notes import claim_parts, moves_zh
 from rally_pipeline.notes.clauses import chinese_clauses, clauses
-from rally_pipeline.notes.noun_phrases import Subject
+from rally_pipeline.notes.noun_phrases import Subject, says_price
 from rally_pipeline.notes.predicates import piece_bounds, stance_before, subjects_of, token_at
 from rally_pipeline.notes.records import Claim, ClaimType, Comparator, Direction, Passage, Window, WindowKind
 
@@ -198,7 +198,7 @@ def _claims(
     made = []
     for subject in subjects:
         if not (subject.is_name or subject.is_reference) or (
-            subject.is_reference and not subject.symbol and subject.text.islower()
+            subject.is_reference and not subject.symbol and subject.text.islower() and not says_price(subject)
         ):
             continue
         start, end = first, last

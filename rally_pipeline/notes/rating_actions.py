@@ -9,17 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rally_pipeline.notes import rating_words as rw
+from rally_pipeline.notes.rating_coverage import is_coverage_dropped, read_coverage, read_dropped
 from rally_pipeline.notes.rating_frames import (
     ACTION,
     BY_FROM,
     DOWNGRADE,
-    DROP,
-    INITIATE,
     REITERATE,
     REVISE,
     UPGRADE,
     Action,
-    finish,
     is_credit,
     is_in_name,
     is_known,
@@ -38,7 +36,6 @@ from rally_pipeline.notes.rating_parts import (
     Name,
     actor_left,
     is_namelike,
-    run_left,
 )
 from rally_pipeline.notes.rating_states import read_rated, read_statement
 from rally_pipeline.notes.rating_subjects import subject_name, subjects_right
@@ -53,7 +50,6 @@ from rally_pipeline.notes.rating_tokens import (
     RATING,
     TARGET,
     VERB,
-    WORD,
     Words,
 )
 
@@ -62,6 +58,7 @@ if TYPE_CHECKING:
 
 #: Verbs at which the reach of the verb before them ends.
 _LIMITING = frozenset((rw.UP, rw.DOWN, rw.INIT, rw.KEEP, rw.RAISE, rw.LOWER, rw.REMOVE, rw.MOVE, rw.ADD))
+_AUXILIARY = frozenset(("has", "have", "had"))
 _NOUN_BEFORE = rw.word_set(
     """following after top analyst several two three four recent rating double broker multiple both a an the on of
     in with stock its despite amid from by get gets rare through major after's any another new this big biggest
@@ -72,10 +69,13 @@ _NOUN_BEFORE = rw.word_set(
 def find_actions(words: Words, has_ticker: bool, lexicon: Lexicon) -> list[Action]:
     """All rating actions of a sentence, in order."""
     kinds, lows = words.kind, words.low
-    heads = [i for i, kind in enumerate(kinds) if kind == VERB and not _is_auxiliary(words, i)]
+    heads = [
+        i for i, kind in enumerate(kinds) if kind == VERB and not (lows[i] in _AUXILIARY and _is_auxiliary(words, i))
+    ]
     actions: list[Action] = []
     count = len(words)
     floor = 0
+    has_break = BREAK in kinds
     for number, i in enumerate(heads):
         klass = rw.VERBS[lows[i]][0]
         limit = min(count, i + rw.REACH)
@@ -86,12 +86,13 @@ def find_actions(words: Words, has_ticker: bool, lexicon: Lexicon) -> list[Actio
             if rw.VERBS[lows[later]][0] in _LIMITING and not _is_noun_use(words, later, klass):
                 limit = later
                 break
-        for k in range(i + 1, limit):
-            if kinds[k] == BREAK and not _is_share_class(words, k):
-                limit = k
-                break
+        if has_break:
+            for k in range(i + 1, limit):
+                if kinds[k] == BREAK and not _is_share_class(words, k):
+                    limit = k
+                    break
         floor = max(floor, i - rw.REACH)
-        while floor < i and BREAK in kinds[floor:i]:
+        while has_break and floor < i and BREAK in kinds[floor:i]:
             floor += kinds[floor:i].index(BREAK) + 1
         found = _read(words, i, klass, floor, limit, has_ticker, lexicon)
         if found:
@@ -117,8 +118,6 @@ _SHARE_CLASSES = rw.word_set("""common ordinary class adr ads adrs preferred ame
 
 
 def _is_auxiliary(words: Words, i: int) -> bool:
-    if words.low[i] not in ("has", "have", "had"):
-        return False
     k = i + 1
     while k < min(len(words), i + 6) and (words.kind[k] == ADV or words.low[k] in rw.BE):
         k += 1
@@ -135,16 +134,16 @@ def _read(words: Words, i: int, klass: str, floor: int, limit: int, has_ticker: 
     if klass in (rw.UP, rw.DOWN):
         return _read_grade(words, i, klass, floor, limit, has_ticker, lexicon)
     if klass == rw.INIT:
-        return _read_coverage(words, i, floor, limit, lexicon)
+        return read_coverage(words, i, floor, limit, lexicon)
     if klass == rw.KEEP:
         return _read_keep(words, i, floor, limit, has_ticker, lexicon)
     if klass in (rw.RAISE, rw.LOWER, rw.MOVE):
-        if _coverage_dropped(words, i, limit):
-            return _read_dropped(words, i, floor, limit, lexicon)
+        if is_coverage_dropped(words, i, limit):
+            return read_dropped(words, i, floor, limit, lexicon)
         return _read_moved(words, i, klass, floor, limit, has_ticker, lexicon)
     if klass == rw.ADD or klass == rw.REMOVE:
-        if klass == rw.REMOVE and _coverage_dropped(words, i, limit):
-            return _read_dropped(words, i, floor, limit, lexicon)
+        if klass == rw.REMOVE and is_coverage_dropped(words, i, limit):
+            return read_dropped(words, i, floor, limit, lexicon)
         return _read_list(words, i, klass, floor, limit, lexicon)
     return read_rated(words, i, klass, floor, limit, lexicon)
 
@@ -165,7 +164,7 @@ def _read_grade(
     is_led_off = before in ("to", "and", "may", "could", "will") and after not in ("by", "from", "at")
     is_noun = (form == rw.BASE and not is_clause_start and not is_led_off) or (
         form == rw.THIRD
-        and (before in _NOUN_BEFORE or after in ("by", "from") or words.kind[i - 1] == NUMBER if i else False)
+        and (_is_before_noun(words, i) or after in ("by", "from") or words.kind[i - 1] == NUMBER if i else False)
     )
     new, prior = ratings_after(words, i, klass, limit)
     if is_noun and form == rw.BASE and i + 1 < limit and is_namelike(words, i + 1):
@@ -185,6 +184,8 @@ def _read_grade(
         base.actor = passive_actor(words, i, limit, lexicon)
         if base.actor.is_agency or is_credit(words, i, limit):
             return []
+        if not base.actor.brokers:
+            base.actor = prefix_actor(words, i, lexicon)  # "Some Research: X upgraded to buy"
         subject = subject_left(words, i, floor, lexicon)
         is_named = bool(base.actor.brokers) and (looks_like_broker(base.actor) or before in ("rating", "ratings"))
         if not (new or prior or is_known(words, base.actor) or is_named):
@@ -215,6 +216,14 @@ def _read_grade(
         if not is_object_fine or not is_actor_fine:
             return []
     return spread(words, base, subjects, new, prior, lexicon)
+
+
+def _is_before_noun(words: Words, i: int) -> bool:
+    """Whether the word before `i` makes a noun of it: "after downgrades", "Wall Street upgrades"; not a house."""
+    before = words.low[i - 1] if i else ""
+    if before == "street":
+        return i > 1 and words.low[i - 2] == "wall"
+    return before in _NOUN_BEFORE
 
 
 _GIVEN = frozenset(("gave", "gives", "giving", "issued", "issues", "issuing", "handed"))
@@ -272,7 +281,7 @@ def _read_grade_noun(
 
 
 def _read_told(words: Words, i: int, klass: str, lexicon: Lexicon) -> Action | None:
-    """An upgrade told of by what the house says in it: "…, Y says in upgrade", "Y cited X's plans in its upgrade note"."""
+    """An upgrade told of beside what is said in it: "…, Y says in upgrade", "Y cited X's plans in its upgrade note"."""
     k = i - 1
     while k > 0 and (words.kind[k] == DET or words.low[k] == "recent"):
         k -= 1
@@ -288,113 +297,6 @@ def _read_told(words: Words, i: int, klass: str, lexicon: Lexicon) -> Action | N
             names, _ = subjects_right(words, verb + 1, k, lexicon)
             return Action(i, klass, ACTION[klass], actor, names[0] if names else None, limit=i + 1)
     return None
-
-
-# --- coverage --------------------------------------------------------------------------------------------------------
-
-
-def _read_coverage(words: Words, i: int, floor: int, limit: int, lexicon: Lexicon) -> list[Action]:
-    new, prior = ratings_after(words, i, rw.INIT, limit)
-    covered = next((k for k in range(i + 1, min(limit, i + 12)) if words.low[k] == "coverage"), None)
-    covered_left = next((k for k in range(i - 1, max(floor, i - 12) - 1, -1) if words.low[k] == "coverage"), None)
-    is_pure = words.low[i] != "initiation" and words.low[i].startswith(
-        ("initiat", "re-init", "reinit", "initat", "reinstat")
-    )
-    if not new and covered is None and covered_left is None and not is_pure:
-        return []
-    left = actor_left(words, i, floor, lexicon)
-    if left.is_agency:
-        return []
-    base = Action(i, rw.INIT, INITIATE, left, limit=limit)
-    if covered is None and (covered_left is not None or is_passive_at(words, i, floor, limit, left, lexicon)):
-        base.actor = passive_actor(words, i, limit, lexicon)
-        subject = None
-        if covered_left is not None:
-            names, _ = subjects_right(words, covered_left + 1, i, lexicon)
-            subject = names[0] if names else None
-        subject = subject or subject_left(words, i, floor, lexicon)
-        if not base.actor.brokers and not new:
-            return []
-        if not base.actor.brokers and is_known(words, left) and subject is None:
-            base.actor = left
-        if subject and base.actor.brokers and subject.first == base.actor.brokers[0].first:
-            subject = None
-        return spread(words, base, (subject,) if subject else (), new, prior, lexicon)
-    if not new and not is_known(words, left) and not (covered is not None and left.brokers) and not left.is_anaphor:
-        return []
-    listed = _read_listed(words, base, new, lexicon)
-    if listed:
-        return listed
-    begin = covered + 1 if covered is not None else i + 1
-    if covered is None and begin < limit and words.kind[begin] == RATING:
-        begin = new[0] + 1 if new else begin
-    while begin < limit and words.low[begin] in ("rating", "ratings"):
-        begin += 1
-    subjects, _ = subjects_right(words, begin, limit, lexicon)
-    if not subjects and covered is not None and covered > i + 1:
-        # "initiates Apple coverage"
-        subjects, _ = subjects_right(words, i + 1, covered, lexicon)
-    if not new and covered is None and not subjects:
-        return []
-    if not new and covered is None and is_other_object(words, i, limit):
-        return []
-    return spread(words, base, subjects, new, prior, lexicon)
-
-
-def _read_listed(words: Words, base: Action, new: list[int], lexicon: Lexicon) -> list[Action]:
-    """The actions of a list after a colon: "starts coverage on carmakers: A with Buy, B and C with Hold"."""
-    colon = next((k for k in range(base.head + 1, base.limit) if words.low[k] == ":"), -1)
-    if colon < 0 or not new or new[0] < colon:
-        return []
-    actions: list[Action] = []
-    begin = colon + 1
-    for r in new:
-        k = r - 1
-        while k > begin and (words.kind[k] == DET or words.low[k] in ("with", "at", "as", "to", "(", ":")):
-            k -= 1
-        names: list[Name] = []
-        while k >= begin and len(names) < 12:
-            first = run_left(words, k, begin)
-            if first > k:
-                break
-            names.append(subject_name(words, first, k, lexicon))
-            k = first - 1
-            while k >= begin and words.low[k] in (",", "and", "&"):
-                k -= 1
-        for name in reversed(names):
-            one = Action(base.head, base.klass, base.action, base.actor, name, limit=base.limit)
-            actions.append(finish(words, one, [r], []))
-        begin = r + 1
-    return actions
-
-
-def _coverage_dropped(words: Words, i: int, limit: int) -> bool:
-    klass = rw.VERBS[words.low[i]][0]
-    if klass != rw.REMOVE and not words.low[i].startswith("drop"):
-        return False
-    return any(words.low[k] in ("coverage", "rating") for k in range(i + 1, min(limit, i + 8))) or (
-        i > 1 and any(words.low[k] == "coverage" for k in range(max(0, i - 8), i))
-    )
-
-
-def _read_dropped(words: Words, i: int, floor: int, limit: int, lexicon: Lexicon) -> list[Action]:
-    left = actor_left(words, i, floor, lexicon)
-    covered = next(
-        (k for k in range(max(floor, i - 8), min(limit, i + 8)) if words.low[k] in ("coverage", "rating")), i
-    )
-    actor = left
-    if covered < i:
-        actor = passive_actor(words, i, limit, lexicon)
-        names, _ = subjects_right(words, covered + 1, i, lexicon)
-    else:
-        names, _ = subjects_right(words, covered + 1, limit, lexicon)
-        if not names:
-            names, _ = subjects_right(words, i + 1, covered, lexicon)
-    if actor.is_agency or not (is_known(words, actor) or looks_like_broker(actor) or actor.is_anaphor):
-        return []
-    base = Action(i, rw.REMOVE, DROP, actor, limit=limit)
-    prior = [k for k in range(i + 1, limit) if words.kind[k] == RATING]
-    return spread(words, base, names, [], prior, lexicon)
 
 
 def _read_list(words: Words, i: int, klass: str, floor: int, limit: int, lexicon: Lexicon) -> list[Action]:
@@ -470,7 +372,7 @@ def _read_keep(words: Words, i: int, floor: int, limit: int, has_ticker: bool, l
         subject = subject_left(words, first, floor, lexicon)
         return spread(words, base, (subject,) if subject else (), [left_rating], [], lexicon)
     is_house = is_known(words, left) or looks_like_broker(left)
-    if low in _WEAK_KEEPERS and not is_house:
+    if low in _WEAK_KEEPERS and not is_house and (left.brokers or not _goes_on(words, i)):
         return []
     if is_passive_at(words, i, floor, limit, left, lexicon) and not (
         new and new[0] <= i + 3 and all(words.kind[k] in (DET, RATING) for k in range(i + 1, new[0]))
@@ -529,6 +431,8 @@ _WEAK_KEEPERS = frozenset(
         "confirms",
     )
 )
+
+
 def _rating_on(words: Words, i: int, floor: int, lexicon: Lexicon) -> tuple[int, Name] | None:
     """Place of the rating and the share of "Buy Rating on X" that ends before `i`."""
     subject = subject_left(words, i, floor, lexicon)
@@ -583,6 +487,7 @@ def _read_moved(
         or is_known(words, base.actor)
         or looks_like_broker(base.actor)
         or (not left.brokers and _goes_on(words, i))
+        or (is_passive and bool(base.actor.brokers) and words.text[words.start[new[0]]].isupper())
         or any(words.low[k] in rw.RATING_NOUNS for k in range(i + 1, min(limit, new[0] + 2)))
         or (rw.SURE_RATING.match(words.printed(new[0], new[0])) is not None)
     )
@@ -604,6 +509,3 @@ def _read_moved(
         # "moved to a hold rating on X"
         subjects, _ = subjects_right(words, noun + 1, limit, lexicon)
     return spread(words, base, subjects, new, prior, lexicon)
-
-
-_ = WORD

@@ -22,25 +22,33 @@ _LABEL = re.compile(
     r"(?P<rating>(?:(?:current|our|investment|stock|equity|analyst) )?(?:rating|recommendation|reco)|"
     r"(?:投[资資])?[评評][级級])|"
     r"(?P<target>(?:(?:new|our|12-month|12m|12-mth|current|revised) )?"
-    r"(?:target price|price target|price objective|TP|PT|PO|fair value)|目[标標][价價])"
+    r"(?:target price|price target|price objective|TP|PT|PO|fair value|target)|目[标標][价價])"
     r")(?P<note>[ \t]*[(（][^)）\n]{0,30}[)）])?" + _SEP,
     re.IGNORECASE,
 )
 _PRIOR = re.compile(
-    r"^[ \t\u00a0•*\-|]*(?:(?:prior|previous|prev\.?|old|last|former) "
+    r"(?:^|[|｜;；])[ \t\u00a0•*\-|]*(?:(?:prior|previous|prev\.?|old|last|former) "
     r"(?:target price|price target|price objective|TP|PT|PO|fair value|target)|"
     r"(?:target price|price target|TP|PT) ?[(（](?:prior|previous|old|prev\.?)[)）]|"
-    r"(?:[原前]|先前|[旧舊])目[标標][价價])" + _SEP + r"(?P<value>[^\n]{1,40})",
+    r"(?:[原前]|先前|[旧舊])目[标標][价價])" + _SEP + r"(?P<value>[^\n|｜;；]{1,40})",
     re.IGNORECASE | re.MULTILINE,
 )
 _PRIOR_RATING = re.compile(
-    r"^[ \t\u00a0•*\-|]*(?:prior|previous|prev\.?|old) (?:rating|recommendation)" + _SEP + r"(?P<value>[^\n]{1,30})",
+    r"(?:^|[|｜;；])[ \t\u00a0•*\-|]*(?:(?:prior|previous|prev\.?|old) (?:rating|recommendation)|"
+    r"(?:[原前]|先前|[旧舊])(?:投[资資])?[评評][级級])" + _SEP + r"(?P<value>[^\n|｜;；]{1,30})",
     re.IGNORECASE | re.MULTILINE,
 )
 #: Where a further field of the same line may begin.
 _FIELD = re.compile(r"[|｜;；•]|\n|[,，](?=[ \u00a0]?(?:target|price|TP|PT|目))", re.IGNORECASE)
+#: A field of something else, with which such a line may begin.
+_OTHER_FIELD = re.compile(r"[^\n:：|｜]{1,40}[:：][^\n|｜;；]{1,40}[|｜;；]")
 #: What stands before the old value on the line of the new one.
-_OLD = re.compile(r"(?:from|prev\.?|previously|previous|prior|was|old|原|前|由|此前)\D{0,8}?(?=[\d]|[A-Z买買增持中卖賣减減沽跑推])")
+_OLD = re.compile(
+    r"(?:\b(?:from|previously|previous|prev\.?|prior|was|old)\b|原|前|由|此前)[为為]?[ :：.]{0,3}", re.IGNORECASE
+)
+_OLD_NUMBER = re.compile(_OLD.pattern + r"[^\d\n|]{0,6}(?=\d)", re.IGNORECASE)
+#: The end of a remark in brackets that is part of a field: "Buy (maintained)".
+_REMARK_END = re.compile(r"\w*[)）]?")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _CODES = re.compile(
     r"HK\$|HKD|US\$|USD|RMB|CNY|CNH|EUR|€|GBP|£|JPY|¥|SGD|S\$|NT\$|TWD|\$|港[元币幣]|美元|人民[币幣]|元"
@@ -52,7 +60,7 @@ _CURRENCY = {
 }  # fmt: skip
 _STATE = re.compile(
     r"(?P<keep>maintain|reiterat|unchanged|no change|[维維]持|重申|不[变變])|(?P<down>downgrad|lowered|cut|下[调調])|"
-    r"(?P<up>upgrad|raised|lifted|上[调調])|(?P<init>initiat|resum|\\bnew\\b|首[予次])",
+    r"(?P<up>upgrad|raised|lifted|上[调調])|(?P<init>initiat|resum|\bnew\b|首[予次])",
     re.IGNORECASE,
 )
 _RATING_ZH = re.compile(
@@ -73,6 +81,10 @@ def find(passage: Passage, lexicon: Lexicon) -> list[Claim]:
     """The claims of a side box line, which may hold several fields ("Rating: Buy | TP: HK$50"); empty if it is none."""
     text, start, end = passage.text, passage.start, passage.end
     label = _LABEL.match(text, start, end)
+    if label is None and _OTHER_FIELD.match(text, start, end):
+        # "Price: HK$12.30 | Target: HK$15.00 | Rating: Buy"
+        later = (_LABEL.match(text, mark.end(), end) for mark in _FIELD.finditer(text, start, end))
+        label = next((found for found in later if found is not None), None)
     if label is None:
         return []
     fields = [label]
@@ -93,6 +105,25 @@ def find(passage: Passage, lexicon: Lexicon) -> list[Claim]:
     return claims
 
 
+def _near(pattern: re.Pattern[str], passage: Passage, label: re.Match[str]) -> re.Match[str] | None:
+    """The prior value that belongs to a line: the nearest one below or above it in the same box."""
+    text = passage.text
+    name = label.group("rating") or label.group("target")
+    below = pattern.search(text, label.end(), min(len(text), label.end() + _NEIGHBOURHOOD))
+    if below is not None and not _is_other_box(text[label.end() : below.start()], name):
+        return below
+    earlier = list(pattern.finditer(text, max(0, label.start() - _NEIGHBOURHOOD), label.start()))
+    above = earlier[-1] if earlier else None
+    if above is not None and not _is_other_box(text[above.end() : label.start()], name):
+        return above
+    return None
+
+
+def _is_other_box(between: str, name: str) -> bool:
+    """Whether another box begins between a line and a prior value: a blank line, or the same label again."""
+    return "\n\n" in between.strip(" ") or re.search(rf"(?:^|\n)\W*{re.escape(name)}\b", between) is not None
+
+
 def _rating(passage: Passage, label: re.Match[str], end: int, about: tuple[str, str]) -> Claim | None:
     text = passage.text
     found = rw.RATING.match(text, label.end(), end) or _RATING_ZH.match(text, label.end(), end)
@@ -107,7 +138,7 @@ def _rating(passage: Passage, label: re.Match[str], end: int, about: tuple[str, 
             state.lastgroup or "", ""
         )
         stop = max(stop, state.end()) if state.string is text else stop
-    prior = _PRIOR_RATING.search(text, max(0, passage.start - _NEIGHBOURHOOD), passage.end + _NEIGHBOURHOOD)
+    prior = _near(_PRIOR_RATING, passage, label)
     old = rw.RATING.match(prior.group("value")) or _RATING_ZH.match(prior.group("value")) if prior else None
     if old is None:
         inline = _OLD.search(text, found.end(), end)
@@ -122,7 +153,9 @@ def _rating(passage: Passage, label: re.Match[str], end: int, about: tuple[str, 
             action = "Upgrade" if now > then else "Downgrade" if now < then else "Reiterate"
         elif found.group() == rating_prior:
             action = "Reiterate"
-    stop += text[stop : stop + 1] in (")", "）") and "(" in text[found.end() : stop].replace("（", "(")
+    if stop > found.end():
+        remark = _REMARK_END.match(text, stop, end)
+        stop = remark.end() if remark else stop
     return _claim(
         passage, ClaimType.RATING_ACTION, "ratings.box_rating", label.start(), stop, about,
         metric="rating", rating=found.group(), rating_prior=rating_prior, rating_action=action, action_text=word,
@@ -138,13 +171,13 @@ def _target(passage: Passage, label: re.Match[str], end: int, about: tuple[str, 
     value, tolerance = _value(number.group())
     currency, stop = _unit(text, label.end(), number, end)
     target_end = stop
-    prior = _PRIOR.search(text, max(0, passage.start - _NEIGHBOURHOOD), passage.end + _NEIGHBOURHOOD)
+    prior = _near(_PRIOR, passage, label)
     old_value = None
     if prior is not None:
         old_number = _NUMBER.search(prior.group("value"))
         old_value = _value(old_number.group())[0] if old_number else None
     else:
-        inline = _OLD.search(text, number.end(), end)
+        inline = _OLD_NUMBER.search(text, number.end(), end)
         old_number = _NUMBER.match(text, inline.end(), end) if inline else None
         if old_number is not None:
             old_value = _value(old_number.group())[0]
@@ -172,6 +205,10 @@ def _unit(text: str, begin: int, number: re.Match[str], end: int) -> tuple[str, 
     before = _CODES.search(text, begin, number.start())
     after = _CODES.match(text, number.end() + (text[number.end() : number.end() + 1] == " "), end)
     code = before.group() if before else after.group() if after else ""
+    if not code:
+        # "Target price (HKD): 145.00"
+        heading = _CODES.search(text, max(0, begin - 16), begin)
+        code = heading.group() if heading else ""
     return _CURRENCY.get(code, code), after.end() if after and not before else number.end()
 
 

@@ -91,9 +91,10 @@ def is_known(words: Words, actor: Actor) -> bool:
 
 def looks_like_broker(actor: Actor) -> bool:
     """Whether a name says of itself that it is a house: "… Securities", "… Capital Markets"."""
-    return any(
-        name.text.lower().split()[-1].rstrip(".,") in rw.BROKER_WORDS or " & " in name.text for name in actor.brokers
-    )
+    for name in actor.brokers:
+        if name.text.lower().rpartition(" ")[2].rstrip(".,") in rw.BROKER_WORDS or " & " in name.text:
+            return True
+    return False
 
 
 def ratings_after(words: Words, head: int, klass: str, limit: int) -> tuple[list[int], list[int]]:
@@ -104,6 +105,9 @@ def ratings_after(words: Words, head: int, klass: str, limit: int) -> tuple[list
         if words.kind[r] != RATING:
             continue
         role = rating_role(words, r, head)
+        if not role and new and new[-1] == r - 2 and words.low[r - 1] == "and" and "respectively" in words.low[r:]:
+            new.append(r)  # "to Buy and Hold respectively"
+            continue
         if not is_rating_here(words, r, klass, role):
             continue
         (prior if role == "prior" else new).append(r)
@@ -202,6 +206,9 @@ def spread(
 ) -> list[Action]:
     """The actions of one verb: one for each subject of a list, and one for each "B to neutral" after the first."""
     actions = []
+    listed = _first_listed(words, base, new, lexicon)
+    if listed is not None:
+        subjects = (listed,)
     if len(subjects) == 1 and subjects[0].last < base.head:
         subjects = _list_left(words, subjects[0], lexicon)
     for subject in subjects or (None,):
@@ -209,6 +216,12 @@ def spread(
         # "cuts A to sell from hold, B to neutral": the prior before the next new one belongs to the first
         mine = [p for p in prior if len(new) < 2 or (p < new[1] and not _has_own_name(words, p, new[0]))]
         actions.append(finish(words, action, new, mine))
+    if len(new) == len(actions) > 1 and "respectively" in words.low[new[-1] :]:
+        # "upgrades A and B to Buy and Hold respectively"
+        for action, r in zip(actions, new, strict=True):
+            action.rating = r
+            action.places.append(r)
+        return actions
     for number, r in enumerate(new[1:], 1):
         k = r - 1
         while k > new[0] and (words.kind[k] == DET or words.low[k] in ("to", "at", "with", "as", "from") or k in prior):
@@ -221,6 +234,19 @@ def spread(
         until = new[number + 1] if number + 1 < len(new) else len(words)
         actions.append(finish(words, extra, [r], [p for p in prior if k < p < until]))
     return actions
+
+
+def _first_listed(words: Words, base: Action, new: list[int], lexicon: Lexicon) -> Name | None:
+    """The share of the first rating of a list after a colon: "downgrades carmakers: A to Hold, B to Sell"."""
+    if not new or ":" not in words.low[base.head : new[0]]:
+        return None
+    k = new[0] - 1
+    while k > base.head and (words.kind[k] == DET or words.low[k] in ("to", "at", "with", "as")):
+        k -= 1
+    if k == new[0] - 1 or not is_namelike(words, k):
+        return None
+    first = run_left(words, k, base.head + 1)
+    return subject_name(words, first, k, lexicon) if words.low[first - 1] == ":" else None
 
 
 def object_zone(words: Words, i: int, limit: int) -> range:

@@ -6,6 +6,7 @@ the sentence (`rating_subjects.py`), anaphora of other claims (`subjects.py`).
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -76,19 +77,26 @@ def _is_share(kind: MentionKind, entity: str) -> bool:
 
 
 def _with_ticker(passage: Passage, lexicon: Lexicon) -> tuple[str, str] | None:
-    text, start = passage.text, passage.start
-    stop = min(passage.end, start + _LONGEST)
-    for bracket in _TICKER.finditer(text, start, stop):
-        ticker = bracket["ticker"]
-        if _NO_TICKER.fullmatch(ticker):
+    found = _bracketed(passage.text[passage.start : min(passage.end, passage.start + _LONGEST)])
+    if found is None:
+        return None
+    at, name, ticker = found
+    for mention in passage.mentions:
+        if mention.kind is MentionKind.INSTRUMENT and 0 <= passage.start + at - mention.end < 4:
+            return mention.text, mention.entity_id
+    return name, lexicon.instrument(name) or lexicon.instrument(ticker)
+
+
+@functools.lru_cache(maxsize=2 * _LOOK_BACK)  # every line of a note asks for the headings above it
+def _bracketed(heading: str) -> tuple[int, str, str] | None:
+    """Place of the first ticker in brackets, the name before it, and the ticker."""
+    for bracket in _TICKER.finditer(heading):
+        if _NO_TICKER.fullmatch(bracket["ticker"]):
             continue
-        for mention in passage.mentions:
-            if mention.kind is MentionKind.INSTRUMENT and 0 <= bracket.start() - mention.end < 4:
-                return mention.text, mention.entity_id
-        begin = max(start, bracket.start() - 60)
-        for separator in _SEPARATOR.finditer(text, begin, bracket.start()):
+        begin = max(0, bracket.start() - 60)
+        for separator in _SEPARATOR.finditer(heading, begin, bracket.start()):
             begin = separator.end()
-        name = text[begin : bracket.start()].strip()
+        name = heading[begin : bracket.start()].strip()
         if len(name) > 1 and not name.isdigit() and len(name.split()) <= 8:
-            return name, lexicon.instrument(name) or lexicon.instrument(ticker)
+            return bracket.start(), name, bracket["ticker"]
     return None

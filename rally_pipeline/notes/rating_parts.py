@@ -58,7 +58,8 @@ class Actor:
 def broker_name(words: Words, first: int, last: int, lexicon: Lexicon) -> Name:
     """A broker from a run of words; the catalog id from the mention in it or by its whole text."""
     text = strip_possessive(words.printed(first, last))
-    entity = words.ids.get(first, "") if first == last else lexicon.broker(text)
+    is_house = words.kind[first] == BROKER  # else the id is an instrument's
+    entity = (words.ids.get(first, "") if is_house else "") if first == last else lexicon.broker(text)
     if not entity and first == last:
         entity = lexicon.broker(text)
     if not entity:
@@ -87,7 +88,8 @@ def run_left(words: Words, last: int, floor: int) -> int:
         if is_namelike(words, i):
             if first <= last and not joins(words, i, first):
                 break
-            if words.kind[i] == NAME and low in rw.HEADLINE_PREFIXES:
+            is_tail = i == last and low in ("brokers", "brokerage") and i > floor and is_namelike(words, i - 1)
+            if words.kind[i] == NAME and low in rw.HEADLINE_PREFIXES and not is_tail:
                 break
             first = i
         elif (
@@ -174,19 +176,20 @@ def actor_left(words: Words, place: int, floor: int, lexicon: Lexicon) -> Actor:
         is_house = i - 1 >= floor and words.low[i - 1] in ("the", "its", "firm's", "bank's", "brokerage's", "our")
         is_house = is_house or words.low[i - 1 if i else 0].endswith(("firm’s", "bank’s"))
         return Actor(is_anaphor=is_house or low == "analyst", is_crowd=not is_house and low.endswith("s"))
-    if low in ("brokers", "brokerages", "banks", "firms"):
+    is_last_of_name = (
+        words.text[words.start[i]].isupper()
+        and i - 1 >= floor
+        and is_namelike(words, i - 1)
+        and words.low[i - 1] not in ("top", "major", "street", "big", "several")
+    )
+    if low in ("brokers", "brokerages", "banks", "firms") and not is_last_of_name:
         return Actor(is_crowd=True)
     if low in ("it", "they") and i - 2 >= floor and words.low[i - 1] in rw.SPEECH:
         # "Barclays said it would stay at overweight"
         return actor_left(words, i - 1, floor, lexicon)
     if low == "we":
         return Actor(is_anaphor=True, is_self=True)
-    is_house_name = (
-        low in ("house", "bank", "shop")
-        and words.text[words.start[i]].isupper()
-        and i - 1 >= floor
-        and is_namelike(words, i - 1)
-    )
+    is_house_name = low in ("house", "bank", "shop") and is_last_of_name
     if low in rw.BROKER_ANAPHORS and not is_house_name:
         return Actor(is_anaphor=True)
     if kind not in (NAME, BROKER):
@@ -196,6 +199,8 @@ def actor_left(words: Words, place: int, floor: int, lexicon: Lexicon) -> Actor:
         return Actor()
     if words.low[first] in rw.PUBLIC_BODIES:
         return Actor(is_agency=True)
+    if words.low[first : i + 1] == ["wall", "street"]:
+        return Actor(is_crowd=True)
     return _named_actor(words, first, i, floor, lexicon)
 
 
@@ -363,6 +368,9 @@ def is_rating_here(words: Words, place: int, head: str, role: str) -> bool:
     after = words.low[place + 1] if place + 1 < len(words) else ""
     if after in rw.RATING_NOUNS:
         return True
+    if after == "with" and text[0] == "i" and place + 2 < len(words):
+        # "in line with the trend", but "at in line with a $40 target"
+        return words.low[place + 2] in ("a", "an", "its") or words.kind[place + 2] == NUMBER
     if rw.SURE_RATING.match(text):
         return True
     if after in rw.NO_RATING_AFTER or after in rw.OTHER_OBJECTS or not role:

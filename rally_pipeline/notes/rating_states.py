@@ -34,9 +34,9 @@ from rally_pipeline.notes.rating_parts import (
     run_right,
 )
 from rally_pipeline.notes.rating_subjects import subject_name, subjects_right
+from rally_pipeline.notes.rating_tips import read_tip
 from rally_pipeline.notes.rating_tokens import (
     ADV,
-    BREAK,
     BROKER,
     DET,
     NUMBER,
@@ -51,7 +51,11 @@ if TYPE_CHECKING:
 
 def read_rated(words: Words, i: int, klass: str, floor: int, limit: int, lexicon: Lexicon) -> list[Action]:
     """A rating that somebody has: "rates X a buy", "has a buy rating on X", "gave X an overweight rating"."""
-    if words.low[i] in ("rated", "rates") and words.low[i + 1 : i + 2] == ["new"] and words.kind[i + 2 : i + 3] == [RATING]:
+    if (
+        words.low[i] in ("rated", "rates")
+        and words.low[i + 1 : i + 2] == ["new"]
+        and words.kind[i + 2 : i + 3] == [RATING]
+    ):
         # "X rated new buy at Y"
         actor = passive_actor(words, i, limit, lexicon)
         subject = subject_left(words, i, floor, lexicon) if words.low[i] == "rated" else None
@@ -102,7 +106,10 @@ def read_statement(words: Words, r: int, lexicon: Lexicon) -> Action | None:
         reviewed = _read_reviewed(words, r, lexicon)
         if reviewed is not None:
             return reviewed
-    tip = _read_tip(words, r, lexicon)
+    summary = _read_summary(words, r)
+    if summary is not None:
+        return summary
+    tip = read_tip(words, r, lexicon)
     if tip is not None:
         return tip
     if r and words.kind[r - 1] == BROKER and after in ("on", "rating", "rated") and not is_weak:
@@ -147,6 +154,26 @@ def read_statement(words: Words, r: int, lexicon: Lexicon) -> Action | None:
     return None
 
 
+def _read_summary(words: Words, r: int) -> Action | None:
+    """A rating set down without any verb: "Buy (from Hold), TP HK$50", "X Holdings (700 HK, Buy, TP HK$50)"."""
+    low = words.low
+    if r and low[r - 1] not in ("(", ",", "[", "/", ":"):
+        return None
+    k = r + 1
+    prior = -1
+    if low[k : k + 2] in (["(", "from"], ["(", "prev"], ["(", "previously"]):
+        prior = next((p for p in range(k + 2, min(len(words), k + 5)) if words.kind[p] == RATING), -1)
+        k = next((c + 1 for c in range(k, min(len(words), k + 7)) if low[c] == ")"), k)
+    if prior >= 0:
+        now, then = rw.rank(words.printed(r, r)), rw.rank(words.printed(prior, prior))
+        action = "" if now is None or then is None or now == then else UPGRADE if now > then else DOWNGRADE
+        return finish(words, Action(r, "", action, Actor(), limit=len(words)), [r], [prior])
+    is_goal_next = low[k : k + 1] in ([","], [";"], ["/"]) and words.kind[k + 1 : k + 2] == [TARGET]
+    if is_goal_next and NUMBER in words.kind[k + 2 : k + 5]:
+        return finish(words, Action(r, "", "", Actor(), limit=len(words)), [r], [])
+    return None
+
+
 def _read_reviewed(words: Words, r: int, lexicon: Lexicon) -> Action | None:
     """A rating that may change: "Y places X's outperform rating under review", "X's buy rating put under review"."""
     review = next((k for k in range(r + 2, min(len(words), r + 16)) if words.low[k] in ("review", "watch")), -1)
@@ -168,41 +195,3 @@ def _read_reviewed(words: Words, r: int, lexicon: Lexicon) -> Action | None:
 
 
 _PLACED = rw.word_set("""places placed placing puts put putting has leaves left""")
-#: Ratings with which somebody tells others what to do.
-_TIPS = frozenset(("buy", "sell", "hold", "accumulate", "reduce", "add", "avoid", "strong buy", "strong sell"))
-
-
-def _read_tip(words: Words, r: int, lexicon: Lexicon) -> Action | None:
-    """A tip that a person or house signs: "Buy X with a target of Rs 120: Name Surname", "…; sell stock, target …: Z"."""
-    if words.low[r] not in _TIPS or (r and words.kind[r - 1] != BREAK and words.low[r - 1] not in (",", ":")):
-        return None
-    goal = next((k for k in range(r + 1, min(len(words), r + 24)) if words.kind[k] == TARGET), -1)
-    if goal < 0 or NUMBER not in words.kind[goal : goal + 6]:
-        return None
-    signed = signature(words, goal, lexicon)
-    if signed is None:
-        return None
-    k = r + 1
-    while k < goal and words.kind[k] == DET:
-        k += 1
-    subject = None
-    if is_namelike(words, k):
-        subject = subject_name(words, k, max(k, run_right(words, k, goal)), lexicon)
-    elif words.low[k] not in ("stock", "shares", "it"):
-        return None
-    return finish(words, Action(r, "", "", signed, subject, limit=len(words)), [r], [])
-
-
-def signature(words: Words, after: int, lexicon: Lexicon) -> Actor | None:
-    """Who signs a headline at its end, after a colon or dash beyond the place `after`: a house, or a person by name."""
-    count = len(words)
-    for k in range(count - 2, max(after, count - 9), -1):
-        if words.low[k] in (":", "-", "–", "—"):
-            house = tail_actor(words, lexicon)
-            if house.brokers:
-                return house
-            last = run_right(words, k + 1, count)
-            # a person has a given name and a surname, none of them a thing that is rated
-            is_person = 1 <= last - k - 1 <= 3 and last >= count - 2
-            return Actor(speaker=words.printed(k + 1, last)) if is_person else None
-    return None

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _TICKER = re.compile(
     r"(?:(?:NYSE|NASDAQ|Nasdaq|NasdaqGS|AMEX|OTC\w*|LON|HKG|SEHK|HKEX|TSX|TSE|ASX|NSE|BSE|SGX|FRA|ETR|EPA|XETRA)"
-    r"[: ]\s?)?[$#]?([A-Z][A-Z0-9.\-]{0,6}|\d{4,6}(?:\.[A-Z]{2})?|0?\d{3,4}\.HK)"
+    r"[: ]\s?)?[$#]?([A-Z][A-Z0-9.\-]{0,6}|"
+    r"\d{1,6}[. ](?:HK|CH|SS|SZ|SH|TT|TW|JP|KS)\b|\d{4,6}(?:\.[A-Z]{2})?|0?\d{3,4}\.HK)"
 )
 _TICKER_NOISE = frozenset(("PT", "TP", "PO", "UPDATE", "UK", "US", "EU", "NEW", "Q1", "Q2", "Q3", "Q4", "ADR", "ADS"))
 
@@ -58,6 +59,7 @@ def subject_name(words: Words, first: int, last: int, lexicon: Lexicon) -> Name:
     return Name(first, last, text, known)
 
 
+_AFTER_DASH = " -\u00a0\u2009"
 _ABOUT_SHARES = rw.word_set("""shares stock equities stocks markets market rating ratings coverage says said""")
 _SKIP_TO_SUBJECT = rw.word_set(
     """recommendation recommendations stance call coverage rating ratings stock shares its the a an to for of on
@@ -126,7 +128,7 @@ def lead_subject(words: Words, taken: set[int], until: int, lexicon: Lexicon) ->
     lows, kinds = words.low, words.kind
     count = min(until, len(words))
     for i in range(count - 1, 0, -1):
-        if kinds[i] == BREAK and lows[i] in "-–—" and words.text[words.end[i] : words.end[i] + 1] in " -":
+        if kinds[i] == BREAK and lows[i] in "-–—" and words.text[words.end[i] : words.end[i] + 1] in _AFTER_DASH:
             first = _whole_left(words, i - 1)
             if first <= i - 1 and first not in taken and lows[first] not in rw.NO_SUBJECT:
                 return subject_name(words, first, i - 1, lexicon)
@@ -139,11 +141,22 @@ def lead_subject(words: Words, taken: set[int], until: int, lexicon: Lexicon) ->
                 last = run_right(words, k, len(words))
                 if last >= k and not (lows[k - 1] == "the" and last + 1 < len(words) and kinds[last + 1] == WORD):
                     return subject_name(words, k, last, lexicon)
-    i = 0
+    turn = next((k for k in range(count - 1, 1, -1) if lows[k] in _TURNS and lows[k - 1] == ","), -1)
+    return _company(words, taken, turn + 1, count, lexicon) or _company(words, taken, 0, count, lexicon)
+
+
+#: Words with which another company comes on: "A rose, while B fell after …".
+_TURNS = frozenset(("while", "whereas", "but", "and"))
+
+
+def _company(words: Words, taken: set[int], i: int, count: int, lexicon: Lexicon) -> Name | None:
+    """The first company from `i` on that does something, looked for before the place `count`."""
+    lows, kinds = words.low, words.kind
     while i < count:
         if kinds[i] in (NAME, BROKER) and i not in taken and lows[i] not in rw.HEADLINE_PREFIXES:
             last = run_right(words, i, len(words))
-            if lows[i] in rw.NO_SUBJECT or lows[i] in rw.OTHER_OBJECTS:
+            is_ticker = i > 0 and lows[i - 1] == "(" and lows[i][0].isdigit()
+            if lows[i] in rw.NO_SUBJECT or lows[i] in rw.OTHER_OBJECTS or is_ticker:
                 i = max(last, i) + 1
                 continue
             if last >= i:
@@ -154,6 +167,7 @@ def lead_subject(words: Words, taken: set[int], until: int, lexicon: Lexicon) ->
                     in ("shares", "stock", "on", "hits", "-", "–", ",", "to", "also", "got", "in", "ends", ":")
                     or (last + 1 < len(words) and kinds[last + 1] in (VERB, BREAK, ADV))
                     or (i == 0 and last + 1 < len(words) and kinds[last + 1] == WORD)
+                    or (following == "(" and ticker_after(words, last) != "")
                     or is_possessive(words, last)
                     or (i == 0 and _is_wide_gap(words.text, words.end[last]))
                 )
@@ -163,6 +177,16 @@ def lead_subject(words: Words, taken: set[int], until: int, lexicon: Lexicon) ->
         elif i == 0 and kinds[i] == TARGET and words.printed(0, 0) == "Target" and kinds[1:2] in ([WORD], [BREAK]):
             return Name(0, 0, words.printed(0, 0))
         i += 1
+    return None
+
+
+def forecast_subject(words: Words, until: int, lexicon: Lexicon) -> Name | None:
+    """The company of "cut its earnings forecast for X and lowered …", before the place `until`."""
+    for k in range(min(until, len(words)) - 1, 1, -1):
+        if words.low[k] in ("for", "on") and words.printed(k - 1, k - 1).lower() in rw.OTHER_OBJECTS:
+            names, _ = subjects_right(words, k + 1, until, lexicon)
+            if names:
+                return names[0]
     return None
 
 

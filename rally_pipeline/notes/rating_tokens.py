@@ -26,6 +26,10 @@ _PLAIN_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:(?=p\b)|(?![\w%％]))")
 _WIRE_PREFIX = re.compile(
     r"\s*(?:BRIEF|BUZZ|RPT|REFILE|CORRECTED|EXCLUSIVE|RESEARCH ALERT|(?:UPDATE|WRAPUP) \d)\s?[-–]\s?"
 )
+#: "Whirlpool  Shares of …": a heading that has lost the dash after it.
+_LOST_DASH = re.compile(
+    r"(?:[A-Z&][\w&.'’]*(?: (?=[A-Z&])|(?=[ \u00a0]{2}))){1,6}(?=[ \u00a0]{2,3}(?P<next>[A-Z][\w-]*|an? ))"
+)
 _CENTS = re.compile(r"\s?(?:cents?|c|¢|p|pence)(?![\w])")
 #: The retailer, which is not a target.
 _TARGET_CORP = re.compile(
@@ -98,7 +102,12 @@ def cut(passage: Passage) -> Words:
     if prefix is not None:
         add((position, prefix.end(), "-", BREAK))
         position = prefix.end()
+    heading = _LOST_DASH.match(text, position, stop)
+    # before a verb it is only a blank too many: "Citi  Downgrades X"
+    gap = heading.end() if heading and heading["next"].lower() not in rw.VERBS else -1
     while position < stop:
+        if position == gap:
+            add((position, position + 1, "-", BREAK))
         found = match(text, position, stop)
         if found is None:  # blanks at the end
             break
@@ -116,7 +125,9 @@ def cut(passage: Passage) -> Words:
             continue
         position = found.end()
         if group == "word":
-            low = text[begin:position].lower().rstrip(".")
+            low = text[begin:position].lower()
+            if low[-1] == ".":
+                low = low.rstrip(".")
             head = low.replace("‑", "-").partition("-")[0] if "-" in low or "‑" in low else low
             if head in _FIRST:
                 row = _phrase(text, begin, position, stop, head, low, rows)
@@ -124,9 +135,15 @@ def cut(passage: Passage) -> Words:
                     add(row)
                     position = row[1]
                     continue
-            add((begin, position, low, _kind(low, text[begin])))
+            klass = _KINDS.get(low)
+            if text[begin].isupper():
+                add((begin, position, low, NAME if klass is None or low in _NAMES_TOO else klass))
+            else:
+                add((begin, position, low, WORD if klass is None else klass))
         elif group == "mark":
             mark = text[begin]
+            if mark in "\x96\x97":  # the dashes of Windows-1252 in a text read as Latin-1
+                mark = "–"
             is_dash = mark in "-–—" and (begin == passage.start or text[begin - 1].isspace() or text[begin - 1] == mark)
             add((begin, position, mark, BREAK if is_dash or mark in ";•|" else MARK))
         elif group == "lines":
@@ -143,8 +160,13 @@ def cut(passage: Passage) -> Words:
                 add((begin, position, low, DET if low in rw.DETERMINERS else NAME))
     if not rows:
         return Words(text)
-    starts, ends, lows, kinds = zip(*rows, strict=True)
-    return Words(text, list(starts), list(ends), list(lows), list(kinds), numbers, ids)
+    starts, ends, lows, kinds = map(list, zip(*rows, strict=True))
+    if "falls" in lows:
+        # "Juniper Falls Brewing": a place, for what falls does not fall a name
+        for k in range(1, len(lows) - 1):
+            if lows[k] == "falls" and text[starts[k]] == "F" and kinds[k - 1] == NAME == kinds[k + 1]:
+                kinds[k] = NAME
+    return Words(text, starts, ends, lows, kinds, numbers, ids)
 
 
 def _known(passage: Passage) -> dict[int, tuple[int, str, Quantity | str]]:
@@ -202,13 +224,6 @@ def _is_rating(printed: str, rows: list[tuple[int, int, str, str]]) -> bool:
         return False
     # "Best Buy" is a retailer.
     return not (low == "buy" and rows and rows[-1][2] == "best")
-
-
-def _kind(low: str, first: str) -> str:
-    kind = _KINDS.get(low)
-    if first.isupper():
-        return NAME if kind is None or low in _NAMES_TOO else kind
-    return WORD if kind is None else kind
 
 
 #: Class of each function word; the later ones win.

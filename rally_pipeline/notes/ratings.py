@@ -8,7 +8,7 @@ belong here: words (`rating_words.py`), the English grammar (`rating_actions.py`
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,9 @@ from rally_pipeline.notes import rating_box, ratings_zh, targets
 from rally_pipeline.notes import rating_words as rw
 from rally_pipeline.notes.rating_actions import find_actions
 from rally_pipeline.notes.rating_frames import Action, lead, tail_actor
-from rally_pipeline.notes.rating_parts import (
-    Actor,
-    Name,
-)
-from rally_pipeline.notes.rating_subjects import lead_list, ticker_after
+from rally_pipeline.notes.rating_note import note_subject
+from rally_pipeline.notes.rating_parts import Actor, Name
+from rally_pipeline.notes.rating_subjects import forecast_subject, lead_list, ticker_after
 from rally_pipeline.notes.rating_tokens import BROKER, Words, cut
 from rally_pipeline.notes.records import Claim, ClaimType, MentionKind, Passage, SourceKind
 from rally_pipeline.notes.targets import Target
@@ -63,11 +61,12 @@ def _claims(
     passage: Passage, words: Words, actions: list[Action], found: list[Target], lexicon: Lexicon
 ) -> list[Claim]:
     _inherit_actors(words, actions, found, lexicon)
-    sentence = _Sentence(passage, words, lexicon, _fallback_subject(words, actions, found, lexicon))
-    linked = [_link(target, actions) for target in found]
+    lists = {a.head for a, b in itertools.pairwise(actions) if a.head == b.head and a.rating != b.rating}
+    linked = [_link(target, actions, lists) for target in found]
     targets_of: dict[int, list[Target]] = {}
     for target, at in zip(found, linked, strict=True):
         targets_of.setdefault(at, []).append(target)
+    sentence = _Sentence(passage, words, lexicon, _fallback_subject(words, actions, found, targets_of, lexicon))
     claims: list[Claim] = []
     number = 0
     for index, action in enumerate(actions):
@@ -102,12 +101,21 @@ def _is_of(actor: Actor, broker: Name | None) -> bool:
     return broker is None or not actor.brokers or any(name.text == broker.text for name in actor.brokers)
 
 
-def _fallback_subject(words: Words, actions: list[Action], found: list[Target], lexicon: Lexicon) -> Name | None:
+def _fallback_subject(
+    words: Words, actions: list[Action], found: list[Target], targets_of: dict[int, list[Target]], lexicon: Lexicon
+) -> Name | None:
+    """What the sentence is about, if some action with its targets names nothing."""
     everything: list[Action | Target] = [*actions, *found]
-    if all(item.subject is not None for item in everything):
+    is_named = all(
+        action.subject is not None or any(target.subject is not None for target in targets_of.get(index, ()))
+        for index, action in enumerate(actions)
+    )
+    if is_named and all(target.subject is not None for target in targets_of.get(-1, ())):
         return None
     until = max(_position(item) for item in everything if item.subject is None)
     name = lead(words, [item.actor for item in everything], until, lexicon)
+    if name is None:
+        name = forecast_subject(words, until, lexicon)
     # "reiterated its buy rating on X, and Y maintained an overweight recommendation"
     other = next((item.subject for item in everything if item.subject is not None), None)
     return other if name is None or (other is not None and other.first < name.first) else name
@@ -140,9 +148,14 @@ def _inherit_actors(words: Words, actions: list[Action], found: list[Target], le
     }
     last: Actor | None = None
     following = next((other.actor for other in everything if other.actor.brokers), None)
+    before: Actor | None = None
     for item in everything:
-        if item.actor.is_self:
+        if before is not None and not item.actor.brokers and not item.actor.is_anaphor:
+            item.actor = before  # "we maintain Buy and raise …", "Buy X with a target of …: Name Surname"
+        if item.actor.is_self or item.actor.speaker:
+            before = item.actor
             continue
+        before = None
         if item.actor.brokers:
             last = item.actor
             continue
@@ -215,13 +228,16 @@ def _subject_before(passage: Passage, lexicon: Lexicon) -> tuple[str, str]:
 # --- claims ----------------------------------------------------------------------------------------------------------
 
 
-def _link(target: Target, actions: list[Action]) -> int:
-    """Index of the action a target belongs to, -1 if it stands alone."""
+def _link(target: Target, actions: list[Action], lists: set[int]) -> int:
+    """Index of the action a target belongs to, -1 if it stands alone; `lists` = verbs that give several ratings."""
     best = -1
     # of many actions only those just before and just after it
     after = bisect.bisect_left(actions, target.place, key=lambda action: action.head)
     for index in range(max(0, after - _NEAR), min(len(actions), after + _NEAR)):
         action = actions[index]
+        place = action.head
+        if action.head in lists:
+            place = max(place, action.rating)  # of one verb's list the one whose rating stands before the target
         if target.actor.brokers and action.actor.brokers:
             mine = {name.text for name in target.actor.brokers}
             if not any(name.text in mine for name in action.actor.brokers):
@@ -229,7 +245,7 @@ def _link(target: Target, actions: list[Action]) -> int:
         named = [name.text for name in (target.subject, action.subject) if name is not None]
         if len(named) == 2 and not _is_same(*named):
             continue
-        if best < 0 or action.head <= target.place:
+        if best < 0 or place <= target.place:
             best = index
     return best
 
@@ -239,9 +255,11 @@ def _is_same(one: str, other: str) -> bool:
     return a == b or a in b or b in a
 
 
-def _span(words: Words, places: Iterable[int]) -> tuple[int, int]:
-    places = [place for place in places if place >= 0]
-    return words.start[min(places)], words.end[max(places)]
+def _span(words: Words, places: list[int]) -> tuple[int, int]:
+    first = min(places)
+    if first < 0:
+        first = min(place for place in places if place >= 0)
+    return words.start[first], words.end[max(places)]
 
 
 def _who(passage: Passage, words: Words, broker: Name | None, actor: Actor) -> tuple[str, str, dict[str, int]]:
@@ -254,30 +272,44 @@ def _who(passage: Passage, words: Words, broker: Name | None, actor: Actor) -> t
         first, last = words.start[broker.first], words.start[broker.first] + len(broker.text)
         return broker.entity_id, broker.text, {"broker_start": first, "broker_end": last}
     context = passage.context
+    if actor.speaker:
+        return "", "", {}
     if context.broker_text and (actor.is_self or not actor.is_anaphor):
         return context.broker_id, context.broker_text, {}
     entity, text = _broker_before(passage)
     return (entity, text, {}) if text else (context.broker_id, context.broker_text, {})
 
 
-def _what(sentence: _Sentence, subject: Name | None) -> tuple[str, str, str]:
-    """Subject's text, id and ticker."""
+def _what(sentence: _Sentence, subject: Name | None, actor: Actor) -> tuple[str, str, str]:
+    """Subject's text, id and ticker.
+
+    Named in the sentence; else, where the author speaks, the share of the note's heading; else the share named last.
+    """
     passage, lexicon = sentence.passage, sentence.lexicon
     name = subject or sentence.fallback
     ticker = passage.context.ticker
+    is_author = actor.is_self or not (actor.brokers or actor.is_anaphor or actor.speaker)
+    if subject is None and is_author and (name is None or (actor.is_self and not name.entity_id)):
+        text, entity = note_subject(passage, lexicon)
+        if text:
+            return text, entity or (lexicon.instrument(ticker) if ticker else ""), ticker
     if name is not None:
         ticker = ticker_after(sentence.words, name.last) or ticker
         return name.text, name.entity_id or (lexicon.instrument(ticker) if ticker else ""), ticker
     text, entity = _subject_before(passage, lexicon)
+    if not text:
+        text, entity = note_subject(passage, lexicon)
     return text, entity or (lexicon.instrument(ticker) if ticker else ""), ticker
 
 
 def _rating_claim(sentence: _Sentence, action: Action, broker: Name | None, subject: Name | None, number: int) -> Claim:
     passage, words = sentence.passage, sentence.words
-    places = [place for place in action.places if not _is_of_other_broker(place, action.actor, broker)]
+    places = action.places
+    if len(action.actor.brokers) > 1:
+        places = [place for place in places if not _is_of_other_broker(place, action.actor, broker)]
     start, end = _span(words, places)
     broker_id, broker_text, details = _who(passage, words, broker, action.actor)
-    subject_text, subject_id, ticker = _what(sentence, subject)
+    subject_text, subject_id, ticker = _what(sentence, subject, action.actor)
     more: dict[str, str | float | int | bool | None] = {"action_no": number, **details}
     if ticker:
         more["ticker"] = ticker
@@ -297,7 +329,8 @@ def _rating_claim(sentence: _Sentence, action: Action, broker: Name | None, subj
         subject_text=subject_text,
         subject_id=subject_id,
         metric="rating",
-        source_kind=SourceKind.BROKER if broker_text else SourceKind.UNATTRIBUTED,
+        source_kind=_kind(broker_text, action.actor),
+        speaker=action.actor.speaker,
         broker_id=broker_id,
         broker_text=broker_text,
         rating_action=action.action,
@@ -307,6 +340,12 @@ def _rating_claim(sentence: _Sentence, action: Action, broker: Name | None, subj
         analyst=action.actor.analyst or (passage.context.analyst if broker is None else ""),
         details=more,
     )
+
+
+def _kind(broker_text: str, actor: Actor) -> SourceKind:
+    if broker_text:
+        return SourceKind.BROKER
+    return SourceKind.SPEAKER if actor.speaker else SourceKind.UNATTRIBUTED
 
 
 def _is_of_other_broker(place: int, actor: Actor, broker: Name | None) -> bool:
@@ -321,12 +360,13 @@ def _target_claim(
     passage, words = sentence.passage, sentence.words
     places = list(target.places)
     if broker is not None:
-        places = [place for place in places if not _is_of_other_broker(place, target.actor, broker)]
+        if len(target.actor.brokers) > 1:
+            places = [place for place in places if not _is_of_other_broker(place, target.actor, broker)]
         places += [broker.first, broker.last]
     start, end = _span(words, places)
     broker_id, broker_text, details = _who(passage, words, broker, target.actor)
     subject = target.subject or subject
-    subject_text, subject_id, ticker = _what(sentence, subject)
+    subject_text, subject_id, ticker = _what(sentence, subject, target.actor)
     more: dict[str, str | float | int | bool | None] = {"action_no": number, **details}
     if ticker:
         more["ticker"] = ticker
@@ -357,7 +397,8 @@ def _target_claim(
         unit="points" if is_index else currency,
         currency="" if is_index else currency,
         tolerance=tolerance,
-        source_kind=SourceKind.BROKER if broker_text else SourceKind.UNATTRIBUTED,
+        source_kind=_kind(broker_text, target.actor),
+        speaker=target.actor.speaker,
         broker_id=broker_id,
         broker_text=broker_text,
         target_action=action,

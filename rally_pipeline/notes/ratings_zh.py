@@ -75,12 +75,13 @@ _SUBJECT = re.compile(
     + _GRADE
     + '|[“「『"])'
 )
+_SUBJECT_MOVED = re.compile("[将將把](?P<name>[^，,。；;：:“「『（(\\s由从從自]{2,12})[由从從自]")
 _SUBJECT_COVERED = re.compile("覆[盖蓋](?P<name>[^，,。；;：:“「（(\\s]{2,12})")
 _NAME_HEAD = re.compile(f"^(?:{_KEEP}|{_UP}|{_DOWN}|{_SET}|首予|其|[将將把对對])+")
 _NAME_TAIL = re.compile(f"(?:的|{_RATING_WORDS}|今年|明年|年底|年末|12个月|十二個月)+$")
 _SUBJECT_PASSIVE = re.compile("(?P<name>[^，,。；;：:\\s（(]{2,14})(?:[（(][^）)]{1,20}[）)])?(?:[获獲遭被])")
 _BROKER_HEAD = re.compile(
-    "\\s*[【\\[《]?(?P<name>[^，,。；;：:（(】\\]\\s将將把]{2,10}?)(?:[】\\]》]|[:：]|(?=[将將把]|[维維]持|重申|上[调調]|下[调調]|首予|首次|[给給]予|[发發][布表]|[研报報]|[称稱指]|[续續]予|[调調][升降高低]|升|降))"
+    "\\s*[【\\[《]?(?P<name>[^，,。；;：:（(】\\]\\s将將把]{2,10}?)(?:[】\\]》]|[:：]|(?=[将將把]|[维維]持|重申|上[调調]|下[调調]|首予|首次|[给給]予|[发發][布表]|研[报報]|[报報]告|[称稱指]|[续續]予|[调調][升降高低]|升|降))"
 )
 _BROKER_PASSIVE = re.compile(
     "[获獲遭被](?P<name>[^，,。；;：:]{2,10}?)(?=[将將]|[维維]持|重申|上[调調]|下[调調]|首予|首次|[给給]予|[调調][升降高低]|升|降|予|削)"
@@ -165,9 +166,27 @@ def _broker(passage: Passage, lexicon: Lexicon) -> tuple[int, int, str, str] | N
     if head is None or _VERB.match(head["name"]) or _NO_BROKER.search(head["name"]):
         return None
     known = lexicon.broker(head["name"])
-    if known or head.end() > head.end("name") or _BROKER_TAIL.search(head["name"]):
+    is_named = known or head.end() > head.end("name") or _BROKER_TAIL.search(head["name"])
+    if is_named or _acts_on_share(passage, head):
         return head.start("name"), head.end("name"), known, head["name"]
     return None
+
+
+def _acts_on_share(passage: Passage, head: re.Match[str]) -> bool:
+    """Whether a name no catalog has stands before a verb whose object is a share: "海港街维持腾讯…"."""
+    verb = _VERB_OR_TO.match(passage.text, head.end("name"), passage.end)
+    if verb is None or _NO_HOUSE.search(head["name"]):
+        return False
+    shares = [m for m in passage.mentions if m.kind is MentionKind.INSTRUMENT]
+    if any(m.start < head.end("name") and head.start("name") < m.end for m in shares):
+        return False
+    return any(verb.end() <= m.start <= verb.end() + 2 for m in shares)
+
+
+_VERB_OR_TO = re.compile(f"[将將把]|{_VERB.pattern}")
+_NO_HOUSE = re.compile(
+    "[该該][行股公]|公司|集[团團]|我们|我們|分析|[报報]告|机构|機構|券商|大行|市[场場]|同[时時]|因此|[并並]|其|今日|[周週]|日$|月|年|仍|[将將]|后$|後$|但"
+)
 
 
 def _clause(passage: Passage, start: int, stop: int, state: _State, lexicon: Lexicon) -> None:
@@ -183,7 +202,11 @@ def _clause(passage: Passage, start: int, stop: int, state: _State, lexicon: Lex
 def _find_subject(passage: Passage, start: int, stop: int, state: _State, lexicon: Lexicon) -> None:
     text = passage.text
     begin = state.broker[1] if state.broker and start <= state.broker[1] <= stop else start
-    found = _SUBJECT.search(text, max(start, begin - 1), stop) or _SUBJECT_COVERED.search(text, start, stop)
+    found = (
+        _SUBJECT.search(text, max(start, begin - 1), stop)
+        or _SUBJECT_COVERED.search(text, start, stop)
+        or _SUBJECT_MOVED.search(text, start, stop)
+    )
     passive = _SUBJECT_PASSIVE.match(text, start, stop)
     span: tuple[int, int] | None = None
     if passive is not None and state.broker and passive.end("name") < state.broker[0]:
@@ -311,7 +334,7 @@ def _target(
         head = text[max(found.end(), number.start() - 4) : number.start()].rstrip(" (（")
         if re.search("(?:[由从從自]|原(?:[为為先来來])?|前[值为為]?|此前)$", head):
             prior = prior or number
-        elif new is None and (not head or re.search("[至到为為：:是达達看予]$|[升降调調高低]$", head)):
+        elif new is None and (not head or re.search("[至到为為：:是达達看予持]$|[升降调調高低]$", head)):
             new = number
     if new is None and prior is None and not [v for v in verbs if v.lastgroup in ("UP", "DOWN", "KEEP")]:
         return

@@ -22,6 +22,7 @@ from rally_pipeline.notes.rating_parts import (
     run_right,
 )
 from rally_pipeline.notes.rating_subjects import subject_name, subjects_right
+from rally_pipeline.notes.rating_tips import goal_subject, signature
 from rally_pipeline.notes.rating_tokens import (
     ADV,
     BREAK,
@@ -103,9 +104,85 @@ def find_targets(words: Words, actions: list[Action], has_ticker: bool, lexicon:
             continue
         target = _read(words, place, used, lexicon)
         if _is_meant(words, target, actions, found, has_ticker, lexicon):
-            used.update(p for p in (target.new, target.prior) if p >= 0)
-            _places(words, target)
-            found.append(target)
+            for one in _respective(words, target, lexicon):
+                used.update(p for p in (one.new, one.prior) if p >= 0)
+                _places(words, one)
+                found.append(one)
+    seen = _seen_indices(words, used, lexicon)
+    return sorted([*found, *seen], key=lambda target: target.place) if seen else found
+
+
+def _respective(words: Words, target: Target, lexicon: Lexicon) -> list[Target]:
+    """One target for each share of a list: "raises targets for A and B to HK$5 and HK$6 respectively"."""
+    news = _series(words, target.new)
+    if len(news) < 2:
+        return [target]
+    names: tuple[Name, ...] = ()
+    for k in range(max(target.verb, target.new - rw.REACH, 0), target.new - 1):
+        is_lead = k == target.verb or (k > target.place and words.low[k] in ("for", "on", "of"))
+        if is_lead and not names:
+            names, _ = subjects_right(words, k + 1, target.new, lexicon)
+            names = names if len(names) == len(news) else ()
+    if not names:
+        return [target]
+    after = news[-1] + 1
+    is_from = words.low[after : after + 1] == ["from"] and words.kind[after + 1 : after + 2] == [NUMBER]
+    priors = _series(words, after + 1 if is_from else target.prior)
+    olds = priors if len(priors) == len(news) else [-1] * len(news)
+    return [
+        Target(target.place, target.verb, target.klass, target.actor, name, new, old)
+        for name, new, old in zip(names, news, olds, strict=True)
+    ]
+
+
+def _series(words: Words, first: int) -> list[int]:
+    """The places of the numbers of a list that begins at `first`: "HK$5, HK$6 and HK$7"."""
+    if first < 0:
+        return []
+    places = [first]
+    k = first + 1
+    while k + 1 < len(words) and words.low[k] in (",", "and", "&") and len(places) < 8:
+        k += 1
+        if words.low[k] == "and" and k + 1 < len(words):
+            k += 1
+        if words.kind[k] != NUMBER:
+            break
+        places.append(k)
+        k += 1
+    return places
+
+
+_SEEN = frozenset(("sees", "see", "expects", "expect", "forecasts", "pegs", "puts"))
+_REACHED = frozenset(("at", "reaching", "hitting", "touching"))
+
+
+def _seen_indices(words: Words, used: set[int], lexicon: Lexicon) -> list[Target]:
+    """Index targets that no word "target" names: "Citi sees Sensex at 35,000 by June"."""
+    found: list[Target] = []
+    if _SEEN.isdisjoint(words.low):
+        return found
+    for verb, low in enumerate(words.low):
+        if low not in _SEEN or verb + 3 >= len(words):
+            continue
+        first = verb + 1
+        while first < len(words) - 2 and words.kind[first] == DET:
+            first += 1
+        last = run_right(words, first, len(words)) if is_namelike(words, first) else first - 1
+        if last < first or not INDEX.search(words.printed(first, last)):
+            continue
+        k = last + 1
+        while k < len(words) - 1 and words.low[k] in ("index", "ending", "year", "end"):
+            k += 1
+        if k + 1 >= len(words) or words.low[k] not in _REACHED or words.kind[k + 1] != NUMBER or k + 1 in used:
+            continue
+        number = words.numbers[k + 1]
+        actor = actor_left(words, verb, 0, lexicon)
+        is_house = is_known(words, actor) or looks_like_broker(actor)
+        if number.currency or number.kind not in _COUNTS or number.value < 100 or not is_house:
+            continue
+        target = Target(verb, verb, rw.SET, actor, subject_name(words, first, last, lexicon), k + 1, -1)
+        _places(words, target)
+        found.append(target)
     return found
 
 
@@ -153,7 +230,32 @@ def _read(words: Words, t: int, used: set[int], lexicon: Lexicon) -> Target:
                 actor = by
     if subject is not None and any(name.first == subject.first for name in actor.brokers):
         subject = None
+    subject = subject or _implied(words, last, lexicon)
     return Target(t, verb, klass, actor, subject, new, prior)
+
+
+def _implied(words: Words, last: int, lexicon: Lexicon) -> Name | None:
+    """The company that a target speaks of: "… target of $25 implies X could rally"."""
+    for k in range(last + 1, min(len(words) - 2, last + 10)):
+        if words.kind[k] == BREAK:
+            break
+        if words.low[k] in _IMPLIES:
+            first = k + 2 if words.low[k + 1] == "that" else k + 1
+            end = run_right(words, first, len(words)) if words.text[words.start[first]].isupper() else first - 1
+            if first <= end < len(words) - 1 and words.low[end + 1] in (
+                "could",
+                "would",
+                "may",
+                "might",
+                "will",
+                "can",
+            ):
+                return subject_name(words, first, end, lexicon)
+            break
+    return None
+
+
+_IMPLIES = frozenset(("implies", "implying", "implied", "suggests", "suggesting", "means", "meaning", "indicates"))
 
 
 def _places(words: Words, target: Target) -> None:
@@ -315,6 +417,10 @@ def _before(words: Words, t: int, floor: int, lexicon: Lexicon) -> Name | None:
     if k < floor or not is_namelike(words, k):
         return None
     first = run_left(words, k, floor)
+    if first - 2 >= floor and words.low[first - 1] == "(" and words.text[words.start[first]].isdigit():
+        # "X Holdings (700 HK, TP HK$50)": the ticker stands in brackets after the name
+        k = first - 2
+        first = run_left(words, k, floor) if is_namelike(words, k) else k + 1
     return subject_name(words, first, k, lexicon) if first <= k else None
 
 
@@ -358,14 +464,17 @@ def _is_meant(
         is_plain = has_number or words.text[words.end[target.place] - 1] not in "sS" or not is_sure
     else:
         is_plain = has_number
-    if not is_plain:
-        return False
+    number = target.new if target.new >= 0 else target.prior
+    if not is_plain or (has_number and words.numbers[number].scale > 1e5):
+        return False  # no share costs millions: "fair value losses of HK$9.5 billion"
     if target.new >= 0 and target.new + 1 < len(words) and words.low[target.new + 1] in rw.OTHER_OBJECTS:
         return False
     if is_sure:
         if target.new >= 0 and not (actions or has_actor or target.klass or words.numbers[target.new].currency):
             return False
         is_nobody = target.klass == "" and not (actions or has_actor or target.actor.is_anaphor or found)
+        if has_number and is_nobody and _is_signed(words, target, lexicon):
+            return True
         if has_number and is_nobody and (words.text[words.end[target.place] - 1] in "sS" or _is_tip(words, lexicon)):
             return False
         if has_number:
@@ -382,7 +491,7 @@ def _is_meant(
         return is_index and target.klass != "" and is_house
     if actions or found:
         return _is_beside(target, words)
-    if is_index:
+    if is_index or _is_signed(words, target, lexicon):
         return True
     if any(
         words.low[k] in rw.OTHER_OBJECTS and not is_in_name(words, k, target.verb)
@@ -395,15 +504,28 @@ def _is_meant(
         if index is not None and words.numbers[target.new if target.new >= 0 else target.prior].currency == "":
             target.subject = index
             return True
-    number = target.new if target.new >= 0 else target.prior
     if words.numbers[number].kind is QuantityKind.MONEY and words.numbers[number].scale > 1:
         return False
-    is_clear = is_house_near and target.klass in _CLEAR
+    is_share = target.subject is not None and bool(target.subject.entity_id)
+    is_clear = target.klass in _CLEAR and (is_house_near or (is_share and words.numbers[number].currency != ""))
     return is_clear or (has_actor and target.klass != "") or is_known(words, tail_actor(words, lexicon))
 
 
 _CONSENSUS = frozenset(("median", "average", "mean", "consensus"))
 _CLEAR = frozenset((rw.RAISE, rw.LOWER))
+
+
+def _is_signed(words: Words, target: Target, lexicon: Lexicon) -> bool:
+    """Whether a person or house signs the target at the end of the headline; it then gets its actor and subject."""
+    number = target.new if target.new >= 0 else target.prior
+    signed = signature(words, lexicon) if words.numbers[number].scale == 1 else None
+    if signed is None or signed[1] < number or words.numbers[number].kind not in _COUNTS:
+        return False
+    subject = target.subject or goal_subject(words, target.place, signed[1], lexicon)
+    if subject is None or words.low[subject.first] in rw.OTHER_OBJECTS:
+        return False
+    target.actor, target.subject = signed[0], subject
+    return True
 
 
 def _is_tip(words: Words, lexicon: Lexicon) -> bool:

@@ -27,7 +27,7 @@ from rally_pipeline.notes.records import (
     Window,
     WindowKind,
 )
-from rally_pipeline.notes.subjects import instrument_of, resolve_subject
+from rally_pipeline.notes.subjects import instrument_of, is_index, resolve_subject
 
 _WORD: Final = re.compile(
     r"\b(?:(?P<volume>(?:trading |share |monthly |daily |weekly |total |average |traded ){0,4}volumes?|shares traded)"
@@ -74,6 +74,8 @@ _ADJECTIVES: Final = re.compile(
 )
 _FROM: Final = re.compile(r"\b(?:from|below|off|short of|than|under|despite)\b", re.IGNORECASE)
 
+#: How many sentences back the share of a note about one may be named.
+SENTENCES_BACK: Final = 8
 #: Of a sentence at most so many words for volume are looked at.
 MAX_MATCHES: Final = 20
 
@@ -112,7 +114,7 @@ def _english(passage: Passage, match: re.Match[str], used: set[int]) -> Claim | 
     if not _belongs(text, match, extreme):
         return None
     first, last = min(first, extreme.start()), max(last, extreme.end())
-    subject = _subject(passage, match, start, max(end, last))
+    subject = _subject(passage, match, start, max(end, last), window)
     if subject is None:
         return None
     used.add(id(window))
@@ -160,7 +162,57 @@ def _nearest(passage: Passage, match: re.Match[str], bounds: tuple[int, int]) ->
     return None if best is None else best[1]
 
 
-def _subject(passage: Passage, match: re.Match[str], start: int, end: int) -> Subject | None:
+_OWNED: Final = re.compile(
+    r"\b(?:its|their|the (?:stock|share|company|group)['’]s)\s+(?:[\w-]+\s+){0,2}$", re.IGNORECASE
+)
+_LISTED: Final = re.compile(r"\b(?:list(?:ing|ed)|debut\w*|ipo|public|flotation|initial)\b", re.IGNORECASE)
+_LISTED_ZH: Final = re.compile(r"上市|挂牌|掛牌|招股")
+
+
+def _share(passage: Passage, at: int) -> Subject | None:
+    """The share a sentence without a name is about: that of its label, what its words point back to, or the only share
+    of the nearest sentence before that names any.
+    """
+    label = label_before(passage, at)
+    if label is not None:
+        return Subject(at, at, label[0], label[1], is_reference=True)
+    resolved = resolve_subject(passage, at)
+    if resolved is not None:
+        return Subject(resolved[2], resolved[3], resolved[0], resolved[1], is_reference=True)
+    earlier = passage.previous
+    for _ in range(SENTENCES_BACK):
+        if earlier is None:
+            break
+        named = [
+            (mention.text, symbol)
+            for mention in earlier.mentions
+            if (symbol := instrument_of(mention, earlier.text)) is not None and not is_index(mention)
+        ]
+        if named:
+            return Subject(at, at, *named[0], is_reference=True) if len({one[1] for one in named}) == 1 else None
+        earlier = earlier.previous
+    return None
+
+
+def _owner(passage: Passage, match: re.Match[str]) -> Subject | None:
+    """The company in words where nothing tells its name: "volume in the company's Hong Kong shares"."""
+    named = _OF_OWNER.match(passage.text, match.end(), passage.end)
+    if named is None:
+        return None
+    resolved = resolve_subject(passage, named.end("who"))
+    if resolved is not None:
+        return Subject(resolved[2], resolved[3], resolved[0], resolved[1], is_reference=True)
+    return Subject(named.start("who"), named.end("who"), named["who"], is_reference=True)
+
+
+_OF_OWNER: Final = re.compile(
+    r" (?:in|of|for) (?P<who>(?:the|its) (?:[\w-]+ )?(?:company|group|stock|shares?|firm|lender|giant|maker))\b"
+)
+
+
+def _subject(
+    passage: Passage, match: re.Match[str], start: int, end: int, window: Window | None = None
+) -> Subject | None:
     """The share or index named nearest in the clause; else the market; else what "its" stands for."""
     text = passage.text
     best: tuple[int, Subject] | None = None
@@ -175,6 +227,10 @@ def _subject(passage: Passage, match: re.Match[str], start: int, end: int) -> Su
             best = (gap, Subject(mention.start, mention.end, mention.text, symbol))
     if best is not None:
         return best[1]
+    is_of_share = _OWNED.search(text[max(start, match.start() - 24) : match.start()]) is not None
+    if is_of_share or (window is not None and _LISTED.search(text, window.start, window.end)):
+        # "its volume in Hong Kong", "since the listing": of one share, and the place is where it trades.
+        return _share(passage, match.start()) or _owner(passage, match)
     market = _MARKET.search(text, match.end(), min(end, match.end() + 60)) or _MARKET.search(
         text, max(start, match.start() - 40), match.start()
     )
@@ -230,7 +286,11 @@ def _claim(
         details["period_start"] = stretch.start_earliest.isoformat()
         details["period_end"] = stretch.last.isoformat() if stretch.last else None
         details["period_text"] = text[stretch.start : stretch.end]
-    unit, currency = claim_parts.unit_of(quantity) if quantity is not None else ("", "")
+    if quantity is not None:
+        # What is claimed is the record; the amount is told beside it.
+        details["amount"] = quantity.value
+        details["amount_unit"], _ = claim_parts.unit_of(quantity)
+        details["amount_hedge"] = quantity.hedge
     return Claim(
         claim_type=ClaimType.VOLUME_RECORD,
         rule_id="volume.zh" if passage.is_chinese else "volume.record",
@@ -242,11 +302,6 @@ def _claim(
         metric="volume" if is_volume else "turnover",
         direction=Direction.DOWN if is_low else Direction.UP,
         comparator=Comparator.LOWEST_IN_WINDOW if is_low else Comparator.HIGHEST_IN_WINDOW,
-        value=None if quantity is None else quantity.value,
-        unit=unit,
-        currency=currency,
-        tolerance=None if quantity is None else quantity.tolerance,
-        hedge="" if quantity is None else quantity.hedge,
         is_scale_word_chinese=quantity is not None and quantity.is_scale_word_chinese,
         window=window,
         as_of_date=as_of_date,
@@ -284,8 +339,15 @@ def _find_chinese(passage: Passage) -> list[Claim]:
                 market = re.compile(r"港股|大市|两市|兩市|[沪滬]深|A股|全市").search(
                     text, passage.start, extreme.start()
                 )
+                of_note = (
+                    _share(passage, pending.start())
+                    if not before and _LISTED_ZH.search(text, window.start, window.end)
+                    else None
+                )
                 subject = (
-                    Subject(market.start(), market.end(), market.group(), "")
+                    of_note
+                    if of_note is not None
+                    else Subject(market.start(), market.end(), market.group(), "")
                     if market is not None and not (before and before[-1].symbol and not before[-1].is_proxy)
                     else before[-1]
                     if before

@@ -38,7 +38,7 @@ from rally_pipeline.notes.windows_calendar import (
     weeks_ended,
 )
 from rally_pipeline.notes.windows_lengths import ever, length_highs, records, streaks, trailings
-from rally_pipeline.notes.windows_since import lows, named_events, new_years, sinces
+from rally_pipeline.notes.windows_since import holidays, lows, named_events, new_years, sinces
 from rally_pipeline.notes.word_sets import words
 
 __all__ = ["find_dates", "find_windows", "note_date"]
@@ -82,6 +82,7 @@ _RULES: tuple[tuple[frozenset[str], frozenset[str] | None, Callable[[Scan], None
     (_LEVEL_WORDS, _UNIT_WORDS, length_highs),
     (frozenset({"year", "month", "week", "quarter", "ytd", "yearly", "s"}), _LEVEL_WORDS | _EXTREME_WORDS, unit_highs),
     (frozenset({"year", "festival", "cny"}), _AFTER_WORDS, new_years),
+    (frozenset({"holiday", "holidays", "festival", "golden", "break"}), _AFTER_WORDS, holidays),
     (frozenset({"deepseek", "stimulus", "symposium"}), _AFTER_WORDS, named_events),
     (frozenset({"ended", "ending", "to", "through", "until"}), _UNIT_WORDS, weeks_ended),
     (frozenset({"first"}), frozenset({"months", "quarters"}), first_months_named),

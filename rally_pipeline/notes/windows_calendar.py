@@ -53,8 +53,8 @@ _TO_DATE = compiled(
     r"|thus)\s+far)?"
     r"|(?:since|from)\s+(?:the\s+)?(?:(?:start|beginning|turn|outset)\s+of\s+(?:the"
     r"|this)\s+(?:calendar\s+)?(?P<u4>year|month|quarter|week)|(?P<jan>January\s+1(?:st)?|1(?:st)?\s+January"
-    r"|Jan\.?\s+1(?:st)?|1(?:st)?\s+Jan\.?|new\s+year(?:['’]s\s+day)?)(?![\w]|[,.]?\s?\d))"
-    r"|(?:for|on|in|over|during)\s+the\s+(?P<u5>year|month|quarter|week)(?!['’]s|[-\w]|\s+(?:to|ended|ending"
+    r"|Jan\.?\s+1(?:st)?|1(?:st)?\s+Jan\.?|new\s+year(?!\s+(?:break|holidays?|festival))(?:['’]s\s+day)?)(?![\w]|[,.]?\s?\d))"
+    r"|(?:for|on|in|over|during|throughout|across)\s+the\s+(?P<u5>year|month|quarter|week)(?!['’]s|[-\w]|\s+(?:to|ended|ending"
     r"|through|before|after|ahead|earlier|prior|of|until|since|that|was|is|when|in|\d))"
     rf"|(?:so\s+far|thus\s+far)\s+in\s+(?:(?P<month>(?-i:{MONTH}))(?:\s+(?P<myear>{YEAR}))?|(?P<year>{YEAR}))"
     rf"|(?P<year2>{YEAR})[\s-]to[\s-]date)(?!\w)"
@@ -101,7 +101,8 @@ _DATE_SKIP = compiled(r"\b(?:by|until|till|from|through|due|before|after)\s+(?:t
 # The words with which a match can begin.
 _UNIT_HIGH_FIRST = words("this the its # year ytd yearly high highs low lows peak peaks")
 _TO_DATE_FIRST = words(
-    "on year month quarter week ytd mtd qtd wtd so thus already in during over for this the since from #"
+    "on year month quarter week ytd mtd qtd wtd so thus already in during over for throughout across this the since"
+    " from #"
 )
 _FIRST_MONTHS_FIRST = words("in during over for the first")
 _WEEKDAY_FIRST = words("monday tuesday wednesday thursday friday saturday sunday")
@@ -180,9 +181,14 @@ def _is_extreme_level(scan: Scan, at: int) -> bool:
     return _LEVEL.search(scan.text, max(scan.start, at - 60), at) is not None
 
 
+_BEGIN_OF = compiled(r"\b(?:start|beginning|turn|outset|end)\s+(?:of\s+)?\Z")
+
+
 def weeks_ended(scan: Scan) -> None:
     """``the week ended February 14``, ``the year to 31 March``."""
     for match in _WEEK_ENDED.finditer(scan.text, scan.start, scan.end):
+        if _BEGIN_OF.search(scan.text, max(scan.start, match.start() - 20), match.start()) is not None:
+            continue  # "from the start of the year to 14 February"
         dates = find_dates(scan.text, match.end(), min(scan.end, match.end() + 24), scan.as_of)
         if dates and dates[0][0] == match.end():
             last = dates[0][2]

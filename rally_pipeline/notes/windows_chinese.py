@@ -12,9 +12,9 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-from rally_pipeline.notes.dates import find_dates
+from rally_pipeline.notes.dates import find_dates, last_of_month
 from rally_pipeline.notes.numerals import chinese_number
-from rally_pipeline.notes.records import WindowKind
+from rally_pipeline.notes.records import Window, WindowKind
 from rally_pipeline.notes.stretches import (
     Scan,
     Span,
@@ -38,7 +38,7 @@ from rally_pipeline.notes.stretches import (
 _NUMBER = r"(?:\d{1,3}|[一二两兩三四五六七八九十]{1,3}|半)"
 _YEAR = r"(?:(?:19|20)\d\d|二[〇零○][〇零○一二三四五六七八九]{2})"
 _MONTH = r"(?:1[0-2]|[1-9]|十[一二]?|[一二三四五六七八九])"
-_SINCE = r"(?:以[来來]|至今|迄今|起(?!点|點|步|码|碼|伏|来|來)|至[^\s，。]{0,3}今)"
+_SINCE = r"(?:以[来來]|至今|迄今|起(?!点|點|步|码|碼|伏|来|來)|至[^\s，。]{0,3}今(?![年日天早周週]))"
 _EXTREME = (
     r"(?:的?(?:盘中|盤中|收盘|收盤|收市|历史|歷史)?(?:新|最)?(?:高位|低位|高点|高點|低点|低點|新高|新低|最高"
     r"|最低|高|低)(?!于|於|开|開|走|收))"
@@ -96,11 +96,11 @@ _PATTERN = re.compile(
             # trailing
             rf"(?P<trail>(?:在)?(?:过去|過去|最近|(?<!接)近|此前|前|连续|連續|连|連|短短|仅|僅|为期|為期)(?:这|這"
             rf"|的)?{_LENGTH.replace('@', 't')}(?:[来來]|内|內|以[来來]|间|間|里)?)",
-            rf"(?P<inlen>{_LENGTH.replace('@', 'i')}(?:内|內|以[来來]|[来來]|间|間|累[计計]))",
+            rf"(?P<inlen>(?<![月\d]){_LENGTH.replace('@', 'i')}(?:内|內|以[来來]|[来來]|间|間|累[计計]))",
             # days
             r"(?P<weekday>(?P<wlast>上|本|这|這|今)?(?:周|週|星期|礼拜|禮拜)(?P<wday>[一二三四五六日天])(?:收市"
             r"|收盘|收盤|早盘|早盤|午后|午後)?)",
-            r"(?P<day>今[日天早]|昨[日天晚夜]|前[天日](?!低|高)|(?<=[，。\s])昨(?=[收升跌涨漲])|当[日天](?!然)"
+            r"(?P<day>今[日天早]|昨[日天晚夜]|前[天日](?!低|高)|昨(?=[收升跌涨漲挫])|当[日天](?!然)"
             r"|當[日天](?!然))",
             # periods
             r"(?P<plast>(?:去年|上年|前年)(?!同期)(?![底末初中的]?[\d一二三四五六七八九十第首上下季半])|上(?:个"
@@ -267,8 +267,34 @@ def _low(scan: Scan, match: re.Match[str]) -> None:
     scan.span(match.start(), match.end(), kind, days, is_base_inclusive=True)
 
 
+_DATE = rf"(?:(?:{_YEAR}|[今去前])年)?(?:1[0-2]|[1-9])月(?:3[01]|[12]\d|[1-9])[日号號]"
+_RANGE = re.compile(
+    rf"(?:自|从|從|由)?(?P<first>{_DATE})(?:收市|收盘|收盤)?起?(?:至|到|—|–|-)(?P<second>{_DATE}|(?:3[01]|[12]\d|[1-9])[日号號])"
+    r"(?:止|期间|期間)?"
+)
+
+
+def _ranges(scan: Scan) -> None:
+    """``自1月13日至2月14日``, ``2月10日至14日``: closed stretches."""
+    for match in _RANGE.finditer(scan.text, scan.start, scan.end):
+        found = find_dates(scan.text, match.start("first"), match.end("first"), scan.as_of)
+        if not found:
+            continue
+        first = found[0][2]
+        if "月" in match["second"]:
+            dates = find_dates(scan.text, match.start("second"), match.end("second"), scan.as_of)
+            last = dates[0][2] if dates else None
+        else:
+            day = int(match["second"][:-1])
+            last = first.replace(day=day) if day <= last_of_month(first.year, first.month).day else None
+        if last is not None and first < last:
+            scan.add(Window(match.start(), match.end(), WindowKind.PERIOD, first, first, last))
+
+
 def read_chinese(scan: Scan) -> None:
     """Add the Chinese windows of a scan to those it holds."""
+    if "月" in scan.text:
+        _ranges(scan)
     for match in _PATTERN.finditer(scan.text, scan.start, scan.end):
         start, end = match.span()
         rule = match.lastgroup

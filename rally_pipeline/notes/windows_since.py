@@ -75,6 +75,9 @@ _UNTIL = re.compile(
     rf"\s+(?:to|through|until|till|and)\s+(?=\d{{1,2}}(?:st|nd|rd|th)?\s+{MONTH}|{MONTH}\s+\d|\d{{4}}-\d\d-)"
     rf"|\s?[-–—]\s?(?=\d{{1,2}}\s+{MONTH}|{MONTH}\s+\d)"
 )
+_UNTIL_WEEKDAY = compiled(
+    rf"\s+(?:to|through|until|till|and)\s+(?:last\s+)?(?P<weekday>{WEEKDAY})(?:['’]s\s+close)?(?![\w'’])"
+)
 _LENGTH = compiled(rf"(?P<number>{NUMBER})(?P<half>½|-and-a-half)?-(?P<unit>year|month|week|day)")
 _EVENT_HEAD = r"(?<![\w-])(?P<head>since|after|following|post|in\s+the\s+wake\s+of)[\s-]"
 _NEW_YEAR = (
@@ -143,6 +146,11 @@ def sinces(scan: Scan) -> None:
         days = _since_days(scan, match)
         if head in ("from", "between") and match["date"]:
             until = _UNTIL.match(scan.text, end, scan.end)
+            weekday = _UNTIL_WEEKDAY.match(scan.text, end, scan.end) if until is None else None
+            last = weekday and latest_weekday(WEEKDAYS[weekday["weekday"][:3].lower()], scan.as_of)
+            if weekday is not None and days is not None and last is not None and days[0] < last:
+                scan.add(Window(start, weekday.end(), WindowKind.PERIOD, days[0], days[0], last))
+                continue
             if until is not None:
                 dates = find_dates(scan.text, start, min(scan.end, until.end() + 20), scan.as_of)
                 if len(dates) >= 2 and dates[1][0] - until.end() <= 1:
@@ -226,6 +234,24 @@ def new_years(scan: Scan) -> None:
         scan.span(
             match.start(), match.end(), WindowKind.SINCE_EVENT, None if day is None else (day, day), event_id=event_id
         )
+
+
+_HOLIDAY = compiled(
+    rf"{_EVENT_HEAD}(?:(?:trading|markets?|trade|business|the\s+market)\s+(?:resumed|reopened|returned|restarted)\s+(?:after|from)\s+)?"
+    r"(?:the|last\s+(?:month|week)['’]s|this\s+(?:month|year)['’]s|a)\s+(?:(?:long|week-long|weeklong|extended|public|national|\w+-day)\s+)?"
+    r"(?:new\s+year\s+(?:holidays?|break)|holidays?|festival|golden\s+week)(?!\s+(?:season|sales|shopping|weekend|mood|spending)|\w)"
+)
+#: A holiday longer ago than this is not the one just over.
+_HOLIDAY_DAYS = 60
+
+
+def holidays(scan: Scan) -> None:
+    """``since the holiday``: the latest Lunar New Year, if it is not long over."""
+    for match in _HOLIDAY.finditer(scan.text, scan.start, scan.end):
+        event_id, day = event_of("lunar_new_year", scan.events, scan.as_of)
+        if day is None or scan.as_of is None or (scan.as_of - day).days > _HOLIDAY_DAYS:
+            continue
+        scan.span(match.start(), match.end(), WindowKind.SINCE_EVENT, (day, day), event_id=event_id)
 
 
 def named_events(scan: Scan) -> None:

@@ -5,7 +5,7 @@ Belongs here: one raw and one core asset per market. Does not belong here: the s
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import sqlalchemy as sa
@@ -14,17 +14,10 @@ from rally_pipeline.catalog import Catalog
 from rally_pipeline.orchestration import evidence, plots
 from rally_pipeline.orchestration.checks import check_events, check_specs
 from rally_pipeline.orchestration.declared import declared
-from rally_pipeline.orchestration.planning import (
-    archived,
-    last_finished_session,
-    market_sources,
-    plan_market,
-)
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
+from rally_pipeline.planning import last_finished_session, market_sources
 from rally_pipeline.quality.rules import TABLES
 from rally_pipeline.schema import core, core_flows
-from rally_pipeline.sources.base import Dataset
-from rally_pipeline.sources.registry import MARKET_SOURCES
 
 #: One step at a time in it: the warehouse has one writer.
 WRITER_POOL = "warehouse_writer"
@@ -48,9 +41,15 @@ DATASETS = {table: dataset for dataset, table in TABLES.items()}
 
 
 class IngestConfig(dg.Config):
-    """What to ask: `sources` restricts it to these sources of the market; empty = all."""
+    """What to ask: `sources` restricts it to these sources of the market; empty = all.
+
+    `ask` is ``days`` (the sessions of the partitions, whatever is known of them), ``missing`` (only what is missing,
+    see `catch_up.py`), ``latest`` (again for restatements: files of one day only for the last session, all else for
+    all) or ``again`` (everything again).
+    """
 
     sources: list[str] = []  # noqa: RUF012 - pydantic copies it
+    ask: Literal["days", "missing", "latest", "again"] = "days"
 
 
 def raw_key(market: str) -> dg.AssetKey:
@@ -93,6 +92,8 @@ def _raw_asset(
 
     @dg.asset(
         key=raw_key(market),
+        # Nothing published yet: then nothing is made, what comes after is skipped, and the run is no failure.
+        output_required=False,
         group_name="ingest",
         kinds={"yfinance" if "yahoo" in sources else sources[0], database},
         partitions_def=sessions,
@@ -106,8 +107,8 @@ def _raw_asset(
             f"What {', '.join(sources)} answered about {market} for the sessions asked for. {about['description']}"
         ),
     )
-    def raw_asset(context: dg.AssetExecutionContext, config: IngestConfig) -> dg.MaterializeResult[Any]:
-        return _fetch(context, market, config.sources)
+    def raw_asset(context: dg.AssetExecutionContext, config: IngestConfig) -> Iterator[dg.MaterializeResult[Any]]:
+        yield from _fetch(context, market, config)
 
     return raw_asset
 
@@ -153,10 +154,8 @@ def _days(context: dg.AssetExecutionContext) -> tuple[dt.date, dt.date]:
     return dt.date.fromisoformat(keys.start), dt.date.fromisoformat(keys.end)
 
 
-def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str]) -> dg.MaterializeResult[Any]:
-    from rally_pipeline.errors import RateLimitedError, RetryableFetchError
-    from rally_pipeline.fetches import already_answered
-    from rally_pipeline.ingest import fetch_all
+def _fetch(context: dg.AssetExecutionContext, market: str, config: IngestConfig) -> Iterator[dg.MaterializeResult[Any]]:
+    from rally_pipeline.market_run import fetch_market
 
     run: RunWorkspace = context.resources.workspace
     workspace = run.workspace
@@ -167,55 +166,66 @@ def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str
             f"{market}: the session of {start} is not over yet; the last one that is over is {finished}.",
             allow_retries=False,
         )
-    requests = plan_market(workspace, market, start, end, sources)
-    if not requests:
-        asked = ", ".join(sources) or "any source"
+    told = 0
+
+    def progress(request: Any, _: Any, count: int) -> None:
+        nonlocal told
+        told += 1
+        run.progress(f"{market}: fetched {told} of {count} ({request.source} {request.subject})")
+
+    fetched = fetch_market(
+        *(workspace, market, start, end),
+        ask=config.ask,
+        sources=config.sources,
+        run_id=context.run_id,
+        progress=progress,
+    )
+    if fetched.line:
+        context.log.info(fetched.line)
+        run.progress(fetched.line)
+    if not fetched.requests:
+        if config.ask == "missing":
+            return
+        asked = ", ".join(config.sources) or "any source"
         raise dg.Failure(
             f"{market}: nothing of {start} … {end} can be asked of {asked}. Fix: choose other days or other sources.",
             allow_retries=False,
         )
-    run.ledger.requests.extend(requests)
-    before = already_answered(workspace, requests)
-    resumed = [record for record in before if record is not None]
-    requests = [request for request, record in zip(requests, before, strict=True) if record is None]
-    if resumed:
-        context.log.info(f"{len(resumed)} requests were answered to a run that was not finished; not asked again")
-    told = 0
-
-    def progress(request: Any, _: Any) -> None:
-        nonlocal told
-        told += 1
-        run.progress(f"{market}: fetched {told} of {len(requests)} ({request.source} {request.subject})")
-
-    with workspace.upstream() as upstream:
-        records, failures = fetch_all(workspace, requests, upstream, run_id=context.run_id, progress=progress)
+    run.ledger.requests.extend(fetched.requests)
+    records, failures = fetched.records, fetched.failures
+    if fetched.resumed:
+        context.log.info(
+            f"{len(fetched.resumed)} requests were answered to a run that was not finished; not asked again"
+        )
     for failure in failures:
         context.log.warning(f"{failure.request.source} {failure.request.subject}: {failure.error}")
-    records = [*resumed, *records]
+    asked_now = len(fetched.requests) - len(fetched.resumed)
     if not records:
-        # A source that says 429 is left alone for the rest of the run.
-        may_help = any(
-            isinstance(failure.error, RetryableFetchError) and not isinstance(failure.error, RateLimitedError)
-            for failure in failures
-        )
-        if not may_help or context.retry_number >= _RETRY.max_retries:
+        if fetched.is_unpublished:
+            run.ledger.failures.extend(failures)
+            text = f"{market}: nothing is published yet of what is missing; first: {failures[0].error}"
+            context.log.info(text)
+            run.progress(text)
+            return
+        if not fetched.may_help or context.retry_number >= _RETRY.max_retries:
             run.ledger.failures.extend(failures)
         raise dg.Failure(
-            f"{market}: none of {len(requests)} requests was answered; first: {failures[0].error}",
+            f"{market}: none of {asked_now} requests was answered; first: {failures[0].error}",
             metadata=evidence.fetch_evidence(records, failures),
-            allow_retries=may_help,
+            allow_retries=fetched.may_help,
         )
     run.ledger.failures.extend(failures)
     run.ledger.records.extend(records)
-    return evidence.materialized(
+    yield evidence.materialized(
         context,
         {
             "dagster/row_count": len(records),
-            "requests": len(requests),
-            "requests_resumed": len(resumed),
+            "requests": asked_now,
+            "requests_resumed": len(fetched.resumed),
             "requests_failed": len(failures),
             "bytes": sum(record.byte_count for record in records),
             "as_of_day": min(end, finished).isoformat(),
+            **({"missing": fetched.line} if fetched.line else {}),
             **evidence.fetch_evidence(records, failures),
         },
     )
@@ -224,37 +234,28 @@ def _fetch(context: dg.AssetExecutionContext, market: str, sources: Sequence[str
 def _load(
     context: dg.AssetExecutionContext, market: str, made: Sequence[tuple[dg.AssetKey, sa.Table]]
 ) -> Iterator[Any]:
-    from rally_pipeline.errors import ArchiveDamagedError
-    from rally_pipeline.fetches import pending
-    from rally_pipeline.ingest import load
+    from rally_pipeline.market_run import load_market
 
     run: RunWorkspace = context.resources.workspace
     workspace = run.workspace
     start, end = _days(context)
     symbols = workspace.catalog.market_symbols(market)
-    with workspace.warehouse.read() as connection:
-        if market == "FX":
-            waiting = pending(connection, Dataset.FX)
-        elif market in MARKET_SOURCES:
-            waiting = pending(connection, *Dataset, parsers=MARKET_SOURCES[market])
-        else:
-            waiting = pending(connection, Dataset.PRICE, subjects=symbols)
-    # Nothing waits if only this asset was selected: what was archived for these days is then read again.
-    is_replay = not waiting
-    records = waiting or archived(workspace, market, start, end)
-    outcomes, damaged = [], []
-    for number, record in enumerate(records, start=1):
-        try:
-            outcome = load(workspace, record)
-        except ArchiveDamagedError as error:
-            # The others are loaded all the same; the step then fails, because nobody has decided what to do.
-            damaged.append(str(error))
-            continue
-        outcomes.append(outcome)
+    told = 0
+
+    def progress(outcome: Any, count: int) -> None:
+        nonlocal told
+        told += 1
+        request = outcome.record.request
         if not outcome.is_loaded:
-            context.log.warning(f"{record.request.source} {record.request.subject} refused: {outcome.message}")
-        run.progress(f"{market}: loaded {number} of {len(records)} ({record.request.source} {record.request.subject})")
+            context.log.warning(f"{request.source} {request.subject} refused: {outcome.message}")
+        run.progress(f"{market}: loaded {told} of {count} ({request.source} {request.subject})")
+
+    loaded = load_market(workspace, market, start, end, run_id=context.run_id, progress=progress)
+    outcomes, damaged, is_replay = loaded.outcomes, loaded.damaged, loaded.is_replay
     run.ledger.outcomes.extend(outcomes)
+    if loaded.still:
+        still = evidence.names(sorted({f"{one.day} {one.source}" for one in loaded.still}))
+        context.log.info(f"{market}: still missing: {still}")
     about = {"sessions": f"{start} … {end}" if start != end else f"{start}", "is_replay": is_replay}
     checks = {key: list(check_events(key, DATASETS[table], outcomes, about)) for key, table in made}
     counts = evidence.load_counts(outcomes)

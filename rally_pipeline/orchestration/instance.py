@@ -93,12 +93,21 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def ui_command(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
-    """The command that serves the UI on 127.0.0.1, and the environment it needs."""
+def ui_command(settings: Settings, port: int, *, read_only: bool = False) -> tuple[list[str], dict[str, str]]:
+    """The command that serves the UI on 127.0.0.1, and the environment it needs.
+
+    Args:
+        settings: of the home.
+        port: on 127.0.0.1.
+        read_only: only look: no run can be launched, nothing switched on or off, and no daemon is started.
+    """
     home = dagster_home(settings)
     workspace = home / "workspace.yaml"
     workspace.write_text(_WORKSPACE, encoding="utf-8")
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
+    if read_only:
+        command[2:4] = ["dagster_webserver"]
+        command.append("--read-only")
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(home),
@@ -108,9 +117,9 @@ def ui_command(settings: Settings, port: int) -> tuple[list[str], dict[str, str]
     return command, environment
 
 
-def exec_ui(settings: Settings, port: int) -> NoReturn:
+def exec_ui(settings: Settings, port: int, *, read_only: bool = False) -> NoReturn:
     """Becomes the UI's process; does not return."""
-    command, environment = ui_command(settings, port)
+    command, environment = ui_command(settings, port, read_only=read_only)
     os.execve(command[0], command, environment)
 
 

@@ -45,7 +45,8 @@ def asset_keys(table: str, markets: Sequence[str]) -> list[dg.AssetKey]:
     return [dg.AssetKey([table])]
 
 
-def _deps(tables: Iterable[str], markets: Sequence[str]) -> list[dg.AssetDep]:
+def deps_of(tables: Iterable[str], markets: Sequence[str]) -> list[dg.AssetDep]:
+    """The dependencies of an asset that reads these tables."""
     # A row looks back over all earlier days, and the days of markets and weekdays have different time zones.
     everything = dg.AllPartitionMapping()
     sliced = {key for market in markets for key in core_keys(market)}
@@ -63,7 +64,7 @@ def _mart_asset(derived: Derived, markets: Sequence[str], database: str) -> dg.A
 
     @dg.asset(
         key=dg.AssetKey([table.name]),
-        deps=_deps(source_tables(derived), markets),
+        deps=deps_of(source_tables(derived), markets),
         group_name={"mart": "marts"}.get(table_info(table).layer, table_info(table).layer),
         kinds={"sql", database},
         partitions_def=weekdays(),

@@ -12,11 +12,10 @@ import dagster as dg
 
 from rally_pipeline.orchestration import evidence
 from rally_pipeline.orchestration.checks import check_events, check_specs
-from rally_pipeline.orchestration.declared import LINEAGE, declared, lineage_metadata
+from rally_pipeline.orchestration.declared import declared
 from rally_pipeline.orchestration.ingest_assets import FETCH_POOL, WRITER_POOL
-from rally_pipeline.orchestration.partitions import weekdays
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
-from rally_pipeline.schema import core_notes, metadata, raw
+from rally_pipeline.schema import core_notes, raw
 from rally_pipeline.sources.base import Dataset
 
 #: Source of structured ratings.
@@ -28,7 +27,6 @@ RAW_NOTES = dg.AssetKey(["raw_fetch", "notes"])
 RAW_RATINGS = dg.AssetKey(["raw_fetch", "ratings"])
 NOTE_RATINGS = dg.AssetKey(["core_rating_action", "notes"])
 FEED_RATINGS = dg.AssetKey(["core_rating_action", "ratings"])
-AUDIT = dg.AssetKey(["mart_claim_audit"])
 
 _NOTE_TABLES = {
     dg.AssetKey(["core_note"]): (core_notes.core_note, Dataset.NOTE),
@@ -36,22 +34,9 @@ _NOTE_TABLES = {
     dg.AssetKey(["core_note_claim"]): (core_notes.core_note_claim, Dataset.NOTE_CLAIM),
     NOTE_RATINGS: (core_notes.core_rating_action, Dataset.RATING_ACTION),
 }
-#: What the audit compares claims with.
-AUDITED_WITH = (
-    "core_note",
-    "core_note_claim",
-    "core_price_resolved_daily",
-    "core_fx_usd_daily",
-    "core_southbound_resolved_daily",
-    "mart_index_performance_daily",
-    "mart_trading_volume_monthly",
-    "mart_southbound_best_window_monthly",
-)
-
-
 def note_assets(database: str) -> list[dg.AssetsDefinition]:
-    """Documents of the inbox and ratings from upstream, raw and loaded, and the audit."""
-    return [_documents(database), _raw_ratings(database), _feed_ratings(database), _audit(database)]
+    """Documents of the inbox and ratings from upstream, raw and loaded."""
+    return [_documents(database), _raw_ratings(database), _feed_ratings(database)]
 
 
 def note_keys() -> list[dg.AssetKey]:
@@ -95,7 +80,7 @@ def _documents(database: str) -> dg.AssetsDefinition:
         workspace = run.workspace
         with workspace.warehouse.read() as connection:
             left = pending(connection, Dataset.NOTE)  # of a run that was killed
-        report = take_up(workspace, ("notes",), refresh_marts=False, progress=run.progress)
+        report = take_up(workspace, ("notes",), refresh_marts=False, progress=run.progress, run_id=context.run_id)
         outcomes = [file.outcome for file in report.files if file.outcome is not None]
         outcomes += [load(workspace, record) for record in left]
         run.ledger.outcomes.extend(outcomes)
@@ -190,45 +175,3 @@ def _feed_ratings(database: str) -> dg.AssetsDefinition:
         yield from check_events(FEED_RATINGS, Dataset.RATING_ACTION, outcomes, {})
 
     return load_ratings
-
-
-def _audit(database: str) -> dg.AssetsDefinition:
-    about = declared("mart_claim_audit")
-    everything = dg.AllPartitionMapping()
-    partitioned = {name for name in AUDITED_WITH if not name.startswith("core_note")}
-    lineage = lineage_metadata(AUDIT.path[0], lambda name: [dg.AssetKey([name])] if name in AUDITED_WITH else [])
-
-    @dg.asset(
-        key=AUDIT,
-        deps=[
-            dg.AssetDep(dg.AssetKey([name]), partition_mapping=everything if name in partitioned else None)
-            for name in AUDITED_WITH
-        ],
-        group_name="marts",
-        kinds={"pandas", database},
-        partitions_def=weekdays(),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=WRITER_POOL,
-        required_resource_keys={WORKSPACE},
-        owners=about["owners"],
-        metadata={**about["metadata"], LINEAGE: lineage},
-        description=about["description"],
-    )
-    def mart_claim_audit(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        from rally_pipeline.audit.store import audit_stored
-
-        run: RunWorkspace = context.resources.workspace
-        run.progress("auditing claims")
-        report = audit_stored(run.workspace)
-        with run.workspace.warehouse.read() as connection:
-            found = evidence.table_evidence(connection, metadata.tables["mart_claim_audit"])
-        said = {
-            "claims": report.claims,
-            "claims_audited": report.audited,
-            "audits_appended": report.appended,
-            "audits_withdrawn": report.withdrawn,
-            **report.verdicts,
-        }
-        return evidence.materialized(context, {**found, **said, LINEAGE: lineage})
-
-    return mart_claim_audit

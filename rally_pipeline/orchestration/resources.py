@@ -14,6 +14,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from rally_pipeline import __version__
+from rally_pipeline.errors import RallyError
 from rally_pipeline.made_with import made_with
 from rally_pipeline.schema import ops
 from rally_pipeline.settings import Settings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rally_pipeline.ingest import FetchFailure
     from rally_pipeline.load_log import LoadOutcome
     from rally_pipeline.marts.refresh import Refreshed
+    from rally_pipeline.orchestration.lineage_events import LineageEvents
     from rally_pipeline.sources.base import FetchRequest
     from rally_pipeline.workspace import Workspace
 
@@ -49,8 +51,13 @@ class RunWorkspace:
     progress: Callable[[str], None] = lambda _: None
 
 
-def workspace_resource(settings: Settings, opened: RunWorkspace | None = None) -> dg.ResourceDefinition:
-    """The resource for `settings`; with `opened`, one that uses what is already open."""
+def workspace_resource(
+    settings: Settings, opened: RunWorkspace | None = None, lineage: LineageEvents | None = None
+) -> dg.ResourceDefinition:
+    """The resource for `settings`; with `opened`, one that uses what is already open.
+
+    With `lineage`, others are told about the run, from here on until all of its steps are done.
+    """
 
     def open_for_run(context: dg.InitResourceContext) -> Iterator[RunWorkspace]:
         if opened is None:
@@ -63,14 +70,21 @@ def workspace_resource(settings: Settings, opened: RunWorkspace | None = None) -
         workspace, run = run_workspace.workspace, context.run
         if run is not None:
             record_start(workspace, run)
+        listener = lineage.listen(context, workspace, run_workspace.ledger) if lineage is not None else None
         try:
             yield run_workspace
         finally:
             if run is not None and context.instance is not None:
-                record_end(workspace, run.run_id, _failures(context.instance, run.run_id))
+                failures = _failures(context.instance, run.run_id)
+                record_end(workspace, run.run_id, failures)
+                for problem in listener.close(failures) if listener else ():
+                    if context.log:
+                        context.log.warning(problem)
             if opened is None:
                 if run is not None:
                     _write_quality(workspace, run.run_id, context)
+                    if run_workspace.ledger.refreshed:
+                        _publish(workspace, context)
                 workspace.warehouse.engine.dispose()
 
     return dg.ResourceDefinition(
@@ -87,6 +101,19 @@ def _write_quality(workspace: Workspace, run_id: str, context: dg.InitResourceCo
     except OSError as error:
         if context.log:
             context.log.warning(f"the quality report was not written: {error}")
+
+
+def _publish(workspace: Workspace, context: dg.InitResourceContext) -> None:
+    """Publishes the marts that a run of the UI computed; the runner publishes once, after the last of its own."""
+    from rally_pipeline.publish.publication import publish
+
+    try:
+        lines = publish(workspace).lines()
+    except RallyError as error:
+        lines = [f"not published: {error}"]
+    for line in lines:
+        if context.log:
+            context.log.info(line)
 
 
 def record_start(workspace: Workspace, run: dg.DagsterRun) -> None:
@@ -121,7 +148,7 @@ def record_end(workspace: Workspace, run_id: str, failures: list[str]) -> None:
             .values(
                 finished_at=dt.datetime.now(dt.UTC),
                 outcome="failed" if failures else "ok",
-                message="; ".join(failures)[:1000].replace("\n", " "),
+                message=workspace.settings.masked("; ".join(failures))[:1000].replace("\n", " "),
             )
         )
 

@@ -14,24 +14,20 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import sqlalchemy as sa
 
-from rally_pipeline.errors import UsageError
+from rally_pipeline.errors import RallyError, UsageError
 from rally_pipeline.orchestration.evidence import names
 from rally_pipeline.orchestration.ingest_assets import raw_key
 from rally_pipeline.orchestration.instance import end_dead_runs, open_instance, run_tags
 from rally_pipeline.orchestration.jobs import MARTS_JOB, NOTES_JOB, RATINGS_JOB, build_definitions, ingest_job_name
 from rally_pipeline.orchestration.note_assets import RATINGS_SOURCE
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS
-from rally_pipeline.orchestration.planning import (
-    known_sources,
-    last_finished_session,
-    market_sources,
-    plan_market,
-)
 from rally_pipeline.orchestration.resources import Ledger, RunWorkspace, failure_text
+from rally_pipeline.planning import known_sources, last_finished_session, market_sources, plan_market
 from rally_pipeline.schema import core_flows
 from rally_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from rally_pipeline.catch_up import CatchUp
     from rally_pipeline.marts.refresh import Refreshed
     from rally_pipeline.workspace import Workspace
 
@@ -127,6 +123,8 @@ class RunReport:
         marts_error: why it failed; empty if it did not.
         quality_page: the summary of quality over time; empty if it could not be written, which `quality_error` says.
         quality_error: why not.
+        published: what was published, for people; empty if it could not be, which `publish_error` says.
+        publish_error: why not.
         seconds: how long everything took.
     """
 
@@ -141,6 +139,8 @@ class RunReport:
     marts_error: str
     quality_page: str
     quality_error: str
+    published: tuple[str, ...]
+    publish_error: str
     seconds: float
 
     @property
@@ -224,20 +224,23 @@ class RunReport:
             found.append(f"quality report not written: {self.quality_error}")
         else:
             found.append(f"quality report: {self.quality_page}")
+        found += self.published
+        if self.publish_error:
+            found.append(f"not published: {self.publish_error}")
         found.append(f"{self.start} … {self.end} in {self.seconds:.1f} s, {'ok' if self.ok else 'with failures'}")
         return found
 
 
 def run_pipeline(
     settings: Settings,
-    start: dt.date,
-    end: dt.date,
+    start: dt.date | None,
+    end: dt.date | None,
     *,
     sources: tuple[str, ...] | None = None,
     markets: tuple[str, ...] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> RunReport:
-    """Fetches, loads and computes the days from `start` to `end`, both inclusive.
+    """Fetches, loads and computes the days from `start` to `end`, both inclusive; without them, what is missing.
 
     Each market is one Dagster run over its own sessions, then the marts are one over the weekdays. A market that fails
     leaves the others alone. What is fetched is committed payload by payload, so a run that is killed is taken up by the
@@ -245,7 +248,7 @@ def run_pipeline(
 
     Args:
         settings: of the home to work in.
-        start: first market date.
+        start: first market date; ``None`` = whatever is missing, oldest first (`catch_up.py`); then `end` is ``None``.
         end: last market date; sessions that are not over yet are left out.
         sources: only these sources; ``None`` = all.
         markets: only these markets; ``None`` = all.
@@ -258,7 +261,7 @@ def run_pipeline(
     from rally_pipeline.workspace import open_workspace
 
     began = time.monotonic()
-    if start > end:
+    if start is not None and end is not None and start > end:
         raise UsageError(f"the first day {start} is after the last {end}")
     unknown = sorted(set(markets or ()) - set(INGEST_MARKETS))
     if unknown:
@@ -268,22 +271,27 @@ def run_pipeline(
     _check_sources(workspace, sources)
     opened = RunWorkspace(workspace, progress=progress)
     # What a run that was killed had archived but not registered is loaded with the rest.
-    register_archived(workspace, since=dt.datetime.now(dt.UTC).date() - dt.timedelta(days=_LOOK_BACK_DAYS))
+    register_archived(workspace, since=workspace.now().date() - dt.timedelta(days=_LOOK_BACK_DAYS))
     with open_instance(settings) as instance:
         end_dead_runs(instance)
         definitions = build_definitions(settings, opened)
         reports: list[MarketReport] = []
         skipped: list[str] = []
-        ended = [_ended(workspace, market) for market in chosen if end > workspace.calendars.horizon(market)]
+        last = end or workspace.today()
+        ended = [_ended(workspace, market) for market in chosen if last > workspace.calendars.horizon(market)]
         for market in chosen:
             progress(f"{market}: starting")
-            done = _run_market(definitions, instance, opened, market, start, end, sources)
+            if start is None:
+                done = _catch_up(definitions, instance, opened, market, sources)
+            else:
+                done = _run_market(definitions, instance, opened, market, start, last, sources)
             if isinstance(done, str):
                 skipped.append(f"{market}: {done}")
             else:
                 reports.append(done)
         ledger = _take(opened.ledger)
-        weekdays = _weekdays(start, min(end, workspace.today()))
+        first = start or min((m.start for m in reports if m.start is not None), default=last)
+        weekdays = _weekdays(first, min(last, workspace.today()))
         documents = [
             _run_documents(definitions, instance, opened, name, job, weekdays)
             for name, job in (("RATINGS", RATINGS_JOB), ("NOTES", NOTES_JOB))
@@ -295,10 +303,11 @@ def run_pipeline(
     parts: list[MarketReport | DocumentReport] = [*reports, *documents]
     ran = [part.run_id for part in parts if part.run_id]
     page, unwritten = _write_quality(workspace, [*ran, run_id])
+    published, unpublished = _publish(workspace, progress)
     workspace.warehouse.engine.dispose()
     return RunReport(
-        start=start,
-        end=end,
+        start=first,
+        end=last,
         markets=tuple(reports),
         documents=tuple(documents),
         skipped=tuple(skipped),
@@ -308,6 +317,8 @@ def run_pipeline(
         marts_error=error,
         quality_page=page,
         quality_error=unwritten,
+        published=published,
+        publish_error=unpublished,
         seconds=time.monotonic() - began,
     )
 
@@ -320,6 +331,16 @@ def _write_quality(workspace: Workspace, run_ids: Sequence[str]) -> tuple[str, s
         return str(write_reports(workspace, run_ids)[-1]), ""
     except OSError as error:
         return "", str(error)
+
+
+def _publish(workspace: Workspace, progress: Callable[[str], None]) -> tuple[tuple[str, ...], str]:
+    """What was published, or why nothing was: the warehouse has it all the same."""
+    from rally_pipeline.publish.publication import publish
+
+    try:
+        return tuple(publish(workspace, progress=progress).lines()), ""
+    except RallyError as error:
+        return (), str(error)
 
 
 def _ended(workspace: Workspace, market: str) -> str:
@@ -361,7 +382,56 @@ def _run_market(
     config = {} if sources is None else {raw_key(market).to_python_identifier(): {"config": {"sources": asked}}}
     run_id, error = _execute(definitions, instance, ingest_job_name(market), (days[0], days[-1]), config)
     ledger = _take(opened.ledger)
-    unserved = _unserved(workspace, market, days, ledger)
+    return _report(market, days, run_id, error, ledger, _unserved(workspace, market, days, ledger), began)
+
+
+def _catch_up(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    opened: RunWorkspace,
+    market: str,
+    sources: Sequence[str] | None,
+) -> MarketReport | str:
+    """Runs a market over what is missing of it, or says that nothing is."""
+    from rally_pipeline.catch_up import missing, plan_missing
+
+    began = time.monotonic()
+    workspace = opened.workspace
+    todo = plan_missing(workspace, market, sources=sources or ())
+    if not todo.asked and not todo.gone:
+        waiting = missing(workspace, market)
+        return "nothing is missing" if not waiting else f"{len(waiting)} are missing and were asked for not long ago"
+    days = todo.days or sorted({one.day for one in todo.gone})
+    asked = [name for name in market_sources(workspace.catalog, market) if sources is None or name in sources]
+    config = {"ask": "missing", **({} if sources is None else {"sources": asked})}
+    steps = {raw_key(market).to_python_identifier(): {"config": config}}
+    run_id, error = _execute(definitions, instance, ingest_job_name(market), (days[0], days[-1]), steps)
+    return _report(market, days, run_id, error, _take(opened.ledger), _given_by_nobody(workspace, todo), began)
+
+
+def _given_by_nobody(workspace: Workspace, todo: CatchUp) -> tuple[str, ...]:
+    """Of what was asked for, what no source has given."""
+    from rally_pipeline.catch_up import series_of
+
+    found = []
+    days = todo.days
+    wanted = {(one.subject, one.day) for one in todo.asked}
+    with workspace.warehouse.read() as connection:
+        for one in {one.subject: one for one in series_of(workspace, todo.market)}.values():
+            given = set(connection.scalars(one.given(days[0], days[-1], of_any_source=True))) if days else set()
+            found += [f"{one.subject} {day}" for day in days if (one.subject, day) in wanted and day not in given]
+    return tuple(found)
+
+
+def _report(
+    market: str,
+    days: Sequence[dt.date],
+    run_id: str,
+    error: str,
+    ledger: Ledger,
+    unserved: tuple[str, ...],
+    began: float,
+) -> MarketReport:
     is_damaged = any(not outcome.is_loaded and outcome.rule != _NOTHING for outcome in ledger.outcomes)
     refused = tuple(
         f"{outcome.record.request.source} {outcome.record.request.subject}: {outcome.message}"

@@ -51,7 +51,8 @@ def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:
 def overview_rows() -> list[dict[str, Any]]:
     """One row per table: name, rows are, description."""
     return [
-        {"table": one["table_name"], "one row per": one["grain"], "description": one["description"]} for one in entries()
+        {"table": one["table_name"], "one row per": one["grain"], "description": one["description"]}
+        for one in entries()
     ]
 
 

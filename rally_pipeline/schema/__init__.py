@@ -1,6 +1,17 @@
 """Every table of the warehouse, declared once. Importing this package declares them all."""
 
-from rally_pipeline.schema import core, core_flows, core_notes, mart, mart_flows, mart_notes, mart_ratings, ops, raw
+from rally_pipeline.schema import (
+    core,
+    core_flows,
+    core_notes,
+    mart,
+    mart_flows,
+    mart_notes,
+    mart_ratings,
+    ops,
+    ops_alerts,
+    raw,
+)
 from rally_pipeline.schema.declare import column_info, metadata, table_info, value_columns
 
 __all__ = [
@@ -14,6 +25,7 @@ __all__ = [
     "mart_ratings",
     "metadata",
     "ops",
+    "ops_alerts",
     "raw",
     "table_info",
     "value_columns",

@@ -22,7 +22,6 @@ ops_warehouse = table(
 )
 
 
-
 def _made_with(name: str, what: str, rule: Rule) -> sa.Column[str]:
     return column(name, sa.Text(), f"{what} NULL = a run before this was recorded.", rule, nullable=True)
 
@@ -192,6 +191,66 @@ ops_inbox_file = table(
     key=("inbox", "file_name", "handled_at"),
 )
 
+GAP_STATES = ("open", "not_served")
+
+ops_gap = table(
+    "ops_gap",
+    column("market", sa.String(12), "Market, or southbound.", Matches(r"[A-Z]+")),
+    column("source", sa.String(40), "Source that has not given it.", Matches(r"[a-z0-9_]+")),
+    column("subject", sa.String(40), "Instrument, pair of currencies or channel.", Matches(r".+")),
+    column("session_date", sa.Date(), "Session.", NoRule("the calendar's word")),
+    column(
+        "state",
+        sa.String(12),
+        "open: it is asked for again; not_served: the source has been asked often enough, or no longer keeps the day.",
+        OneOf(GAP_STATES),
+    ),
+    column("asked_count", sa.Integer(), "How often the source answered without it.", Range(0)),
+    column("first_asked_at", UtcDateTime(), "When it was found missing in an answer.", _CLOCK, unit="UTC"),
+    column("last_asked_at", UtcDateTime(), "When last.", _CLOCK, unit="UTC"),
+    column("message", sa.Text(), "What the source said, or why it is asked no more.", NoRule("free text")),
+    description=(
+        "Sessions that a source answered without. What nobody was asked for yet, or what failed before there was an "
+        "answer, is not here: that is asked for again anyway. A row goes when the figures come."
+    ),
+    grain="market × source × subject × session",
+    key=("market", "source", "subject", "session_date"),
+    date_column="session_date",
+)
+
+FAILURE_KINDS = ("", "retryable", "rate_limited", "permanent", "refused")
+
+ops_health = table(
+    "ops_health",
+    column("market", sa.String(12), "Market, southbound, or RATINGS.", Matches(r"[A-Z]+")),
+    column("source", sa.String(40), "Source.", Matches(r"[a-z0-9_]+")),
+    column("last_success_at", UtcDateTime(), "Last usable answer; NULL = none.", _CLOCK, unit="UTC", nullable=True),
+    column(
+        "failing_since_at",
+        UtcDateTime(),
+        "First failure since the last run without one; NULL = it does not fail.",
+        _CLOCK,
+        unit="UTC",
+        nullable=True,
+    ),
+    column("last_failure_at", UtcDateTime(), "Last failure; NULL = none ever.", _CLOCK, unit="UTC", nullable=True),
+    column("failure_kind", sa.String(12), "Kind of the last failure.", OneOf(FAILURE_KINDS)),
+    column("failure_message", sa.Text(), "What the last failure said.", NoRule("free text")),
+    column("failed_run_id", sa.String(64), "Run that failed last; NULL = none.", NoRule("free text"), nullable=True),
+    column("missing_sessions", sa.Integer(), "Sessions that could be there and are not.", Range(0)),
+    column(
+        "oldest_missing_date",
+        sa.Date(),
+        "The first of them; NULL = none.",
+        NoRule("the calendar's word"),
+        nullable=True,
+    ),
+    column("checked_at", UtcDateTime(), "When this was found.", _CLOCK, unit="UTC"),
+    description="What is broken right now and since when: one row for each source of each market.",
+    grain="market × source",
+    key=("market", "source"),
+)
+
 #: How the rows of a table come about: every version of a fact kept; copied from catalog and calendars; computed again
 #: from what is believed now; or written down as things happen.
 ROW_KINDS = ("versioned", "reference", "derived", "record")
@@ -204,7 +263,9 @@ ops_dictionary_table = table(
     column("description", sa.Text(), "What it holds.", Matches(r"[\s\S]+")),
     column("grain", sa.Text(), "What one row is.", Matches(r".+")),
     column("owner", sa.Text(), "Who answers for it.", Matches(r".+")),
-    column("key_columns", sa.Text(), "Columns that identify what a row is about, with commas.", Matches(r"[a-z0-9_, ]+")),
+    column(
+        "key_columns", sa.Text(), "Columns that identify what a row is about, with commas.", Matches(r"[a-z0-9_, ]+")
+    ),
     column(
         "date_column",
         sa.String(60),
@@ -232,7 +293,9 @@ ops_dictionary_column = table(
     column("unit", sa.Text(), "Unit; empty for counts, names and index levels.", NoRule("free text")),
     column("is_nullable", sa.Boolean(), "Whether NULL is allowed.", NoRule("either")),
     column("is_key", sa.Boolean(), "Whether it is part of the primary key.", NoRule("either")),
-    column("rules", sa.Text(), "What every value meets, in words; empty if any value of the type is good.", NoRule("words")),
+    column(
+        "rules", sa.Text(), "What every value meets, in words; empty if any value of the type is good.", NoRule("words")
+    ),
     column(
         "upstream",
         sa.Text(),

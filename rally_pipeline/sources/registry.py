@@ -6,6 +6,7 @@ Belongs here: names. Does not belong here: what a source does (its own module) o
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 
 #: Sources asked for the prices of a market's instruments.
@@ -19,5 +20,16 @@ MARKET_SOURCES: Mapping[str, tuple[str, ...]] = {
 SESSION_SOURCES = frozenset({"hang_seng", *MARKET_SOURCES["SOUTHBOUND"]})
 #: Second opinions with one request per day: asked no further back than the source they check keeps its files.
 SECOND_OPINIONS = frozenset({"sse", "szse"})
+#: From when on a session's figures can be there, local time of the market, on half-days as well; of other sources from
+#: some minutes after the close on. HKEX publishes at about 17:30, the indices' compiler between six and nine, the ECB at
+#: about 16:00.
+PUBLISHED_FROM: Mapping[str, dt.time] = {
+    "hkex": dt.time(17, 30),
+    "sse": dt.time(17, 30),
+    "szse": dt.time(17, 30),
+    "eastmoney_flow": dt.time(18, 0),
+    "hang_seng": dt.time(18, 0),
+    "ecb": dt.time(16, 15),
+}
 #: How many calendar days HKEX keeps its daily files for.
 HKEX_KEPT_DAYS = 183

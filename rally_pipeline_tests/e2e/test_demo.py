@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from rally_pipeline.schema import metadata, table_info
+from rally_pipeline.schema.core_notes import CLAIM_TYPES
 
 #: Published closes and returns as of 2025-02-14: rank, close, base close, return to the printed digit, base date.
 PUBLISHED = [
@@ -135,6 +136,59 @@ def test_southbound_figures_of_the_article(demo_home: tuple[Path, str]) -> None:
     assert (september.best_net_buy_hkd_mn, september.best_end_date) == (26_940.0, dt.date(2024, 9, 23))
     assert on_closed_days == 0
     assert "8 sessions, net buy HK$ 26,598.41 mn = US$ 3.417 bn" in printed
+
+
+def _verdicts(home: Path, file_name: str) -> dict[tuple[str, str, str], str]:
+    """Verdict by claim type, subject and unit or metric, of the claims of one demo note."""
+    engine = sa.create_engine(f"sqlite:///{home / 'warehouse.sqlite'}")
+    audit, note = metadata.tables["mart_claim_audit"], metadata.tables["core_note"]
+    query = (
+        sa.select(audit.c.claim_type, audit.c.subject_id, audit.c.unit, audit.c.verdict)
+        .join(note, note.c.note_id == audit.c.note_id)
+        .where(note.c.file_name == file_name, audit.c.is_latest, audit.c.repeat_of == "", note.c.known_to_at.is_(None))
+    )
+    with engine.connect() as connection:
+        found = {(row.claim_type, row.subject_id, row.unit): row.verdict for row in connection.execute(query)}
+    engine.dispose()
+    return found
+
+
+def test_claims_of_the_article_are_audited(demo_home: tuple[Path, str]) -> None:
+    home, printed = demo_home
+    article = _verdicts(home, "press_summary_hong_kong_rally.md")
+    for subject in ("^HSI", "^GDAXI", "^GSPC", "HSTECH.HK", "9988.HK"):
+        assert article[("performance", subject, "pct")] == "confirmed", subject
+    assert article[("flow", "southbound", "HKD")] == "confirmed"
+    assert article[("flow", "southbound", "USD")] == "confirmed"
+    assert article[("extreme", "HSTECH.HK", "")] == "confirmed"  # it is about the 18th
+    assert article[("flow_comparison", "southbound", "")] == "confirmed"
+    assert {"positioning", "hot_money", "retail", "target_change", "policy", "event", "sentiment"} <= {
+        claim_type for claim_type, _, _ in article
+    }
+    wrong = _verdicts(home, "wrong_on_purpose.md")
+    assert wrong[("performance", "^HSI", "pct")] == "contradicted"
+    assert wrong[("extreme", "HSTECH.HK", "")] in ("contradicted", "window_decides")
+    assert wrong[("flow", "southbound", "HKD")] == "contradicted"
+    assert wrong[("level", "^HSI", "points")] == "contradicted"
+    assert wrong[("performance", "^GDAXI", "pct")] == "confirmed"
+    assert "suspected unit error" in printed
+    contradicted = re.findall(r"^  contradicted: (\S+?):", printed, re.M)
+    assert set(contradicted) == {"wrong_on_purpose.md", "unit_error_zh_translation.txt"}
+
+
+def test_every_document_was_read(demo_home: tuple[Path, str]) -> None:
+    home, _ = demo_home
+    engine = sa.create_engine(f"sqlite:///{home / 'warehouse.sqlite'}")
+    note, claim = metadata.tables["core_note"], metadata.tables["core_note_claim"]
+    with engine.connect() as connection:
+        types = set(connection.scalars(sa.select(note.c.file_type)))
+        languages = set(connection.scalars(sa.select(note.c.language)))
+        claims = set(connection.scalars(sa.select(claim.c.claim_type)))
+    engine.dispose()
+    assert types == {"txt", "md", "html", "eml", "pdf", "docx", "csv", "jsonl"}
+    assert languages == {"en", "zh"}
+    assert claims == set(CLAIM_TYPES)
+    assert not list((home / "inbox" / "notes" / "rejected").glob("*/*"))
 
 
 def test_second_run_changes_nothing(demo_home: tuple[Path, str]) -> None:

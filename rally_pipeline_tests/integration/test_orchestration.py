@@ -15,14 +15,18 @@ import pytest
 import sqlalchemy as sa
 
 import rally_pipeline.orchestration
+from rally_pipeline.demo.documents import drop
 from rally_pipeline.errors import PermanentFetchError, RetryableFetchError, UsageError
 from rally_pipeline.marts import DERIVED
 from rally_pipeline.orchestration.declared import GROUPS
+from rally_pipeline.orchestration.file_assets import RAW_FILES
 from rally_pipeline.orchestration.ingest_assets import core_key, core_keys, raw_key
 from rally_pipeline.orchestration.instance import end_dead_runs, open_instance, run_tags
 from rally_pipeline.orchestration.jobs import build_definitions
+from rally_pipeline.orchestration.note_assets import RAW_NOTES
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS
 from rally_pipeline.orchestration.runner import run_pipeline
+from rally_pipeline.publish.publication import current_manifest
 from rally_pipeline.schema import column_info, core, metadata, ops, raw, table_info
 from rally_pipeline.settings import Profile, load_settings
 from rally_pipeline.warehouse.engine import open_warehouse
@@ -71,6 +75,9 @@ def test_marts_come_from_raw_and_reference(graph):
             continue
         ancestors = graph.get_ancestor_asset_keys(key)
         of_prices = {raw_key(market) for market in INGEST_MARKETS if market not in ("FX", "SOUTHBOUND")}
+        if key.path[0] == "mart_positioning":  # says what notes say, and no figure
+            assert {RAW_NOTES, dg.AssetKey("core_broker")} <= ancestors
+            continue
         assert of_prices <= ancestors or raw_key("SOUTHBOUND") in ancestors
         assert {dg.AssetKey("core_instrument"), dg.AssetKey("core_session")} <= ancestors
     assert of_prices | {raw_key("SOUTHBOUND")} <= graph.get_ancestor_asset_keys(dg.AssetKey("mart_rally_scoreboard"))
@@ -82,7 +89,7 @@ def test_no_job_is_empty(definitions):
     assert {*(f"ingest_{market.lower()}" for market in INGEST_MARKETS), "marts"} <= set(jobs)
     for market in INGEST_MARKETS:
         assert jobs[f"ingest_{market.lower()}"].asset_layer.selected_asset_keys == {raw_key(market), *core_keys(market)}
-    assert all(job.asset_layer.selected_asset_keys for job in jobs.values())
+    assert all(job.nodes for job in jobs.values())
 
 
 def test_definitions_load_and_are_valid(definitions):
@@ -107,7 +114,9 @@ def test_every_asset_shows_its_declaration(graph):
 def test_writers_are_in_a_pool(graph):
     for key in graph.get_all_asset_keys():
         pools = graph.get(key).pools
-        if key.path[0] == "raw_fetch":
+        if key in (RAW_NOTES, RAW_FILES):  # taken up and loaded by one step
+            assert pools == {"warehouse_writer"}
+        elif key.path[0] == "raw_fetch":
             assert pools == {"upstream_fetch"}
         elif key.path[0].startswith("mart_") or len(key.path) > 1:
             assert pools == {"warehouse_writer"}
@@ -147,6 +156,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(home):
+    drop(home.inbox_dir / "notes")
     return run_pipeline(home, START, END)
 
 
@@ -167,11 +177,19 @@ def test_a_run_fills_everything(home, first):
     from_files_only = {"core_broker_flow"}
     empty = {name for name, count in counts.items() if name.startswith(("core_", "mart_", "raw_")) and not count}
     assert empty == from_files_only
-    assert counts["ops_run"] == len(first.run_ids) == len(INGEST_MARKETS) + 1
+    assert counts["ops_run"] == len(first.run_ids) == len(INGEST_MARKETS) + 3
     warehouse = open_warehouse(home.resolved_warehouse_url)
     with warehouse.read() as connection:
         assert set(connection.scalars(sa.select(ops.ops_run.c.outcome))) == {"ok"}
         assert set(connection.scalars(sa.select(raw.raw_fetch.c.run_id))) <= set(first.run_ids)
+
+
+def test_a_run_publishes_what_it_computed(home, first):
+    assert not first.publish_error
+    held = current_manifest(home.published_dir)
+    assert set(held.about.as_of.latest_sessions) == set(INGEST_MARKETS)
+    assert any(held.about.version in line for line in first.lines())
+    assert all(table.rows for table in held.tables if table.name.startswith("mart_"))
 
 
 def test_every_partition_of_the_range_is_materialized(home, first):
@@ -243,7 +261,8 @@ def test_the_same_again_changes_nothing(home, first):
     after = _counts(home)
     assert again.ok, again.lines()
     assert (again.rows_new, again.rows_changed) == (0, 0)
-    assert again.rows_same == first.rows_new
+    from_inbox = next(part.rows_new for part in first.documents if part.name == "NOTES")
+    assert again.rows_same == first.rows_new - from_inbox  # its files are moved away once they are loaded
     assert again.marts == ()
     assert {n: c for n, c in after.items() if n[:4] in ("core", "mart")} == {
         n: c for n, c in before.items() if n[:4] in ("core", "mart")

@@ -35,8 +35,6 @@ FIRST, LAST = dt.date(2021, 1, 1), dt.date(2024, 12, 31)
 #: Contradicted, and why that stands.
 EXPLAINED = {
     "S&P 500 lost a fifth of a percent, to end at 5,468": "The first print; the official close was 5,464.62.",
-    "The Personal Consumption Expenditures price index, the Federal Reserve's preferred inflation metric, rose 0.2 "
-    "percent": "Not a stock index: the claim has the wrong subject.",
 }
 _CLOSES = {"HSI": "^HSI", "HSTECH": "HSTECH.HK", "CSI300": "000300.SS"}
 

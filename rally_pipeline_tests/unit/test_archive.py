@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rally_pipeline.archive import Archive, FetchRecord
+from rally_pipeline.archive import ActionRecord, Archive, FetchRecord
 from rally_pipeline.errors import ArchiveDamagedError
 from rally_pipeline.sources.base import Dataset, FetchRequest, Payload
 
@@ -147,3 +148,60 @@ def test_times_of_other_zones_are_the_same_fetch(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     hong_kong = AT.astimezone(dt.timezone(dt.timedelta(hours=8)))
     assert archive.store(payload(), known_at=AT) == archive.store(payload(), known_at=hong_kong)
+
+
+ACTION = ActionRecord(
+    action_id="a" * 64,
+    fetch_id="f" * 64,
+    table_name="core_price_daily",
+    row_key="0700.HK 2024-03-05",
+    rule="high_is_highest",
+    action="release",
+    reason="the exchange says so",
+    acted_by="ada",
+    acted_at=AT,
+    outcome="loaded",
+)
+
+
+def test_decisions_are_read_back_in_order(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    assert archive.actions() == []
+    later = dataclasses.replace(ACTION, action_id="b" * 64, acted_at=AT + dt.timedelta(days=40))
+    for action in (later, ACTION, ACTION):
+        archive.store_action(action)
+    assert archive.actions() == [ACTION, later]
+    for path in tmp_path.glob("actions/*/*/*/*.json"):
+        path.write_text("{}")
+    with pytest.raises(ArchiveDamagedError, match=r"action [ab]{64}"):
+        archive.actions()
+
+
+def test_whose_data_it_is_is_said_once(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    assert archive.profile is None
+    archive.state_profile("demo")
+    archive.state_profile("live")
+    assert archive.profile == "demo"
+
+
+def test_damages_are_named(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    records = [archive.store(payload(body)) for body in (b"one", b"two", b"three")]
+    assert list(archive.damages()) == []
+    one, two, three = (record.payload_id for record in records)
+    (tmp_path / "objects" / one[:2] / one).write_bytes(b"0ne")
+    (tmp_path / "objects" / two[:2] / two).unlink()
+    assert {identity for identity, _ in archive.damages()} == {one, two}
+    assert all(identity in text for identity, text in archive.damages())
+    assert len(archive.payload_ids()) == 2
+    assert len(list(archive.damages(sample=3))) == 2
+    assert len(list(archive.damages(sample=1))) <= 1
+    (path,) = tmp_path.glob(f"fetches/*/*/*/{records[2].fetch_id}.json")
+    path.write_text(path.read_text().replace(three, one))
+    assert records[2].fetch_id in {identity for identity, _ in archive.damages()}
+    with pytest.raises(ArchiveDamagedError, match=records[2].fetch_id):
+        list(archive.records())
+    path.write_text("not JSON")
+    with pytest.raises(ArchiveDamagedError, match=records[2].fetch_id):
+        list(archive.records())

@@ -61,7 +61,7 @@ def test_a_price_makes_all_behind_it_stale(connection: sa.Connection) -> None:
     mark_stale(connection, {"core_price_daily": {"AAA": APRIL, "BBB": APRIL}})
     stale = {derived.table.name for derived in downstream("core_price_daily")}
     of_flows = {"ops_reconciliation", *(name for name in _NAMES if "southbound" in name)}
-    assert stale == set(_NAMES) - {"core_fx_usd_daily"} - of_flows
+    assert stale == set(_NAMES) - {"core_fx_usd_daily", "mart_positioning"} - of_flows
     assert _marks(connection, "mart_price_extremes_daily") == {"AAA": MARCH, "BBB": APRIL}
     assert _marks(connection, "mart_trading_volume_monthly") == {
         "AAA": dt.date(2025, 3, 1),
@@ -98,6 +98,15 @@ def test_only_the_tables_asked_for_are_refreshed(connection: sa.Connection) -> N
     assert done[0].start is None
     assert _marks(connection, "core_fx_usd_daily") == {}
     assert _marks(connection, "mart_leaderboard_daily") == {"*": ALWAYS}
+
+
+def test_what_is_computed_from_a_table_that_is_behind_stays_behind(connection: sa.Connection) -> None:
+    mark_all_stale(connection)
+    (done,) = refresh(connection, tables=["mart_rating_actions"])
+    assert done.table == "mart_rating_actions"
+    assert _marks(connection, "mart_rating_actions") == {"*": ALWAYS}, "its prices are still to be computed"
+    refresh(connection, tables=["core_price_resolved_daily", "mart_rating_actions"])
+    assert _marks(connection, "mart_rating_actions") == {}
 
 
 def test_many_starts_need_few_statements() -> None:

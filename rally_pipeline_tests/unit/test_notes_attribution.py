@@ -576,9 +576,9 @@ def test_linear_time(unit: str) -> None:
         text = unit * (size // len(unit)) + " rose 2%"
         made = passages(text)
         claim = Claim(claim_type=ClaimType.PERFORMANCE, rule_id="t", start=len(text) - 2, end=len(text), quote="2%")
-        started = time.perf_counter()
+        started = time.thread_time()
         attribute(made, [claim], NOBODY, lexicon())
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     small = max(seconds(500), 0.005)
     assert min(seconds(4_000) for _ in range(3)) < 40 * small

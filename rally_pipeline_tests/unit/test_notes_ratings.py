@@ -341,7 +341,6 @@ NOTHING = [
     "China set a growth target of around 5%",
     "JPMorgan upgrades its trading systems",
     "Goldman Sachs raises profit target to 15%",
-    "Sell Brightwater with target price of $570: Minnie Sample",
     "Goldman Sachs raises China GDP forecast to 5% from 4.5%",
     "UBS raised its oil forecast to $80 from $70",
     "The average rating of 20 analysts is buy and the median PT is $50",
@@ -413,15 +412,16 @@ def test_any_text_gives_exact_quotes(text: str) -> None:
     "unit",
     ["a", "1,", "(", "更", "upgrades ", "A, ", "and A ", "price target ", "to buy ", "UBS ", "'", "- ", "目标价",
      "维持", "由买入", "HK$1 ", "of ", "analyst ", "from hold to buy at ", "Rating: ", "has ",
-     "adds ", "PT raised to $1 "],
+     "adds ", "PT raised to $1 ", "; buy with a target of 5 ", "target of 5 for X: ", "sees Nifty at 5,000 ", "X  ",
+     "Rating: Buy | ", "in upgrade ", "rating under review ", "Falls ", "targets to $1 and $2 "],
 )  # fmt: skip
 def test_time_is_linear(unit: str, lexicon: Lexicon) -> None:
     def seconds(count: int) -> float:
         text = "UBS upgrades X to buy, 目标价 " + unit * count
         passage = Passage(text, 0, len(text), 0, "目" in unit, False, (), (), (), NoteContext())
-        began = time.perf_counter()
+        began = time.thread_time()
         ratings.find(passage, lexicon)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     small = 10_000 // len(unit)
     seconds(100)

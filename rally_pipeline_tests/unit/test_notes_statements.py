@@ -255,30 +255,11 @@ def test_quotes_are_exact_and_inside_their_sentence(words: list[str]) -> None:
 def test_linear_time(unit: str) -> None:
     def seconds(size: int) -> float:
         made = passages(unit * (size // len(unit)))
-        started = time.perf_counter()
+        started = time.thread_time()
         for passage in made:
             find(passage)
             is_boilerplate(passage.sentence)
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     small = max(seconds(500), 0.005)
     assert min(seconds(4_000) for _ in range(3)) < 40 * small
-
-
-def test_speed_on_headlines() -> None:
-    headlines = [
-        "Stifel Maintains Buy on Widgets, Raises Price Target to $70",
-        "Hang Seng climbs 1.2% as tech shares lead gains before the holiday",
-        "Morgan Stanley: hedge funds' net exposure to China near highest in a year",
-        "恒指收市升2%，科技股領漲，成交額創一個月新高",
-    ]
-    made = [passage for text in headlines for passage in passages(text)]
-    best = min(_seconds(made) for _ in range(5))
-    assert best / len(headlines) < 0.0008
-
-
-def _seconds(made: list) -> float:  # type: ignore[type-arg]
-    started = time.perf_counter()
-    for passage in made:
-        find(passage)
-    return time.perf_counter() - started

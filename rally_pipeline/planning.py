@@ -57,7 +57,7 @@ def last_finished_session(workspace: Workspace, market: str, now: dt.datetime | 
     calendars, today = workspace.calendars, workspace.today()
     if workspace.profile is Profile.DEMO:
         return calendars.last_session_on_or_before(market, today)
-    now = now or dt.datetime.now(dt.UTC)
+    now = now or workspace.now()
     # East of Greenwich the market's day may be one ahead of that of UTC.
     for day in reversed(calendars.known_sessions(market, today - dt.timedelta(days=30), today + dt.timedelta(days=1))):
         if calendars.session(market, day).close_at + SETTLING <= now:

@@ -1,0 +1,176 @@
+"""A run about one market, without Dagster: what to ask, asking, loading what waits, and what is still missing then.
+
+Belongs here: the order of the two steps of such a run, and what they write down. Does not belong here: what Dagster is
+told (`orchestration/ingest_assets.py`), or any one step (`ingest.py`, `catch_up.py`, `health.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rally_pipeline.archive import FetchRecord
+from rally_pipeline.catch_up import Asked, Missing, note_gaps, note_history_start, plan_missing
+from rally_pipeline.errors import ArchiveDamagedError, FetchError, RateLimitedError, RetryableFetchError
+from rally_pipeline.fetches import already_answered, pending
+from rally_pipeline.health import note_failures, settle
+from rally_pipeline.ingest import FetchFailure, fetch_all, load
+from rally_pipeline.load_log import LoadOutcome
+from rally_pipeline.planning import archived, plan_market
+from rally_pipeline.sources.base import Dataset, FetchRequest
+from rally_pipeline.sources.registry import MARKET_SOURCES
+from rally_pipeline.workspace import Workspace
+
+#: ``days``: the sessions given, whatever is known of them. ``missing``: only what is missing. ``latest``: the sessions
+#: again for restatements, of files of one day only the last. ``again``: all of them again.
+Ask = Literal["days", "missing", "latest", "again"]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of the requests of a run.
+
+    Attributes:
+        requests: all of them, oldest first where they are about what is missing.
+        resumed: answers to a run that was not finished, which were not asked for again.
+        records: answers, those included.
+        failures: the others.
+        is_unpublished: nothing came, and every source said that it does not have what is missing: it may come later.
+        may_help: nothing came, and asking again may help.
+        line: what was missing, for people; empty if days were asked for.
+    """
+
+    requests: tuple[FetchRequest, ...] = ()
+    resumed: tuple[FetchRecord, ...] = ()
+    records: tuple[FetchRecord, ...] = ()
+    failures: tuple[FetchFailure, ...] = ()
+    is_unpublished: bool = False
+    may_help: bool = False
+    line: str = ""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of the payloads of a run.
+
+    Attributes:
+        outcomes: of each that could be read.
+        damaged: payloads whose bytes are no longer what they were, one line each.
+        is_replay: nothing waited, so what was archived for the days was read again.
+        still: what is missing all the same.
+    """
+
+    outcomes: tuple[LoadOutcome, ...] = ()
+    damaged: tuple[str, ...] = ()
+    is_replay: bool = False
+    still: tuple[Missing, ...] = field(default=())
+
+
+def fetch_market(
+    workspace: Workspace,
+    market: str,
+    start: dt.date,
+    end: dt.date,
+    *,
+    ask: Ask = "days",
+    sources: Collection[str] = (),
+    run_id: str,
+    progress: Callable[[FetchRequest, FetchRecord | FetchError, int], None] = lambda *_: None,
+) -> Fetched:
+    """Asks the sources of a market, archives what comes, and writes down who fails and who has nothing.
+
+    Args:
+        workspace: where.
+        market: whose.
+        start, end: first and last session; what is missing is asked for wherever it lies.
+        ask: what of it.
+        sources: only these; empty = all.
+        run_id: of the run.
+        progress: told each request, what came, and how many there are.
+
+    Raises:
+        UsageError: a source is not one of the market's.
+    """
+    line = ""
+    if ask == "missing":
+        todo = plan_missing(workspace, market, sources=sources)
+        requests, line = list(todo.requests), todo.line()
+        if todo.asked:
+            note_history_start(workspace, market, todo.days[0])
+    else:
+        requests = plan_market(workspace, market, start, end, sources)
+        if ask == "latest":
+            requests = [request for request in requests if request.start != request.end or request.end == end]
+        if requests:
+            note_history_start(workspace, market, start)
+    if not requests:
+        settle(workspace, market, run_id)
+        return Fetched(line=line)
+    # Who asks for restatements does not want to hear the same again.
+    before = already_answered(workspace, requests) if ask in ("days", "missing") else [None] * len(requests)
+    resumed = [record for record in before if record is not None]
+    todo_now = [request for request, record in zip(requests, before, strict=True) if record is None]
+    with workspace.upstream() as upstream:
+        new, failures = fetch_all(
+            workspace,
+            todo_now,
+            upstream,
+            run_id=run_id,
+            progress=lambda request, came: progress(request, came, len(todo_now)),
+        )
+    records = [*resumed, *new]
+    note_failures(workspace, market, failures, run_id)
+    if failures and records:
+        # What a source said it does not have is noted here: the step that loads knows only of what came.
+        with workspace.warehouse.write() as connection:
+            note_gaps(connection, workspace, market, Asked(failed=tuple(failures)), workspace.now())
+    elif not records:
+        settle(workspace, market, run_id, failures=failures)
+    # A source that says 429 is left alone for the rest of the run.
+    retryable = [failure.error for failure in failures if isinstance(failure.error, RetryableFetchError)]
+    return Fetched(
+        requests=tuple(requests),
+        resumed=tuple(resumed),
+        records=tuple(records),
+        failures=tuple(failures),
+        is_unpublished=ask == "missing" and not records and not retryable,
+        may_help=not records and any(not isinstance(error, RateLimitedError) for error in retryable),
+        line=line,
+    )
+
+
+def load_market(
+    workspace: Workspace,
+    market: str,
+    start: dt.date,
+    end: dt.date,
+    *,
+    run_id: str,
+    progress: Callable[[LoadOutcome, int], None] = lambda *_: None,
+) -> Loaded:
+    """Loads what waits to be loaded of a market, oldest known first, and writes down what is still missing.
+
+    If nothing waits, what was archived for the days from `start` to `end` is read again.
+    """
+    with workspace.warehouse.read() as connection:
+        if market == "FX":
+            waiting = pending(connection, Dataset.FX)
+        elif market in MARKET_SOURCES:
+            waiting = pending(connection, *Dataset, parsers=MARKET_SOURCES[market])
+        else:
+            waiting = pending(connection, Dataset.PRICE, subjects=workspace.catalog.market_symbols(market))
+    records = waiting or archived(workspace, market, start, end)
+    outcomes, damaged = [], []
+    for record in records:
+        try:
+            outcome = load(workspace, record)
+        except ArchiveDamagedError as error:
+            # The others are loaded all the same; nobody has decided what to do about this one.
+            damaged.append(str(error))
+            continue
+        outcomes.append(outcome)
+        progress(outcome, len(records))
+    still = settle(workspace, market, run_id, outcomes=outcomes)
+    return Loaded(tuple(outcomes), tuple(damaged), is_replay=not waiting, still=tuple(still))

@@ -1,0 +1,146 @@
+"""Files that are written once and then only read: made durable, compared, linked, and switched to in one step.
+
+Belongs here: the moves on the disk by which a reader sees all of something or none. Does not belong here: what is in
+the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rally_pipeline.errors import RallyError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - not a POSIX system: there, two at once are not kept apart
+    fcntl = None  # type: ignore[assignment]
+
+#: Begins the name of what is still being written; whatever bears it outside of a lock was left by a process that died.
+WRITING = ".writing-"
+#: Published files are read-only: a tool that opens one for writing would lock out every reader.
+FILE_MODE = 0o444
+_FOLDER_MODE = 0o755
+_CHUNK_BYTES = 1 << 20
+_POLL_SECONDS = 0.05
+
+
+class PublishError(RallyError):
+    """Nothing was published; what was published before is as it was."""
+
+
+@contextlib.contextmanager
+def only_one(path: Path, timeout_seconds: float) -> Iterator[None]:
+    """Holds the lock file at `path`, so that one process at a time publishes to a place.
+
+    Raises:
+        PublishError: another process did not let go of it in time.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        if fcntl is not None:
+            deadline = time.monotonic() + timeout_seconds
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise PublishError(
+                            f"{path.parent}: another process has been publishing there for {timeout_seconds:g} s. "
+                            "Fix: try again when it is done, or raise RALLY_LOCK_TIMEOUT_SECONDS."
+                        ) from None
+                    time.sleep(_POLL_SECONDS)
+        yield
+
+
+@contextlib.contextmanager
+def folder_aside(parent: Path) -> Iterator[Path]:
+    """A new folder below `parent` to write into; gone afterwards unless it was renamed."""
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=WRITING))
+    try:
+        folder.chmod(_FOLDER_MODE)  # made for its maker alone, but meant for readers
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def settle(path: Path) -> None:
+    """Makes a finished file durable and read-only."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    path.chmod(FILE_MODE)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same bytes under another name: a hard link where the file system has them, else a durable copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        settle(target)
+
+
+def sync_folders(folder: Path) -> None:
+    """Makes the names in a folder and all folders below it durable."""
+    for path in (*(p for p in folder.rglob("*") if p.is_dir()), folder):
+        sync_folder(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def replace_by_link(source: Path, target: Path) -> None:
+    """Puts the file `source` under the name `target` as well, in place of what was there, in one step.
+
+    The two must be on one file system. Whoever has the old file open goes on reading the old one.
+    """
+    aside = target.with_name(f"{WRITING}{os.getpid()}-{target.name}")
+    aside.unlink(missing_ok=True)
+    try:
+        link_or_copy(source, aside)
+        # Renaming a name of a file over another name of the same file does nothing and leaves both.
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def point_to(link: Path, name: str) -> None:
+    """Makes `link` a symbolic link to its neighbour `name`, in one step; nothing where the system has no such links."""
+    aside = link.with_name(f"{WRITING}{os.getpid()}-{link.name}")
+    aside.unlink(missing_ok=True)
+    try:
+        aside.symlink_to(name, target_is_directory=True)
+        aside.replace(link)
+    except (NotImplementedError, PermissionError):  # pragma: no cover - the manifest names the folder too
+        return
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what processes that died left half written. Only under the lock."""
+    for path in folder.glob(f"{WRITING}*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,224 @@
+"""A simulated quarter by the real schedules, with everything going wrong that does, against one in which nothing did.
+
+`make soak` runs it with the whole gate; here Great Expectations is left out, which is most of the time and none of the
+subject.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from rally_pipeline.catch_up import missing, series_of
+from rally_pipeline.demo.prices import DemoWorld
+from rally_pipeline.health import current_problems, source_problems
+from rally_pipeline.market_run import fetch_market, load_market
+from rally_pipeline.orchestration import schedules as schedule_module
+from rally_pipeline.orchestration.jobs import schedules
+from rally_pipeline.quality import suites
+from rally_pipeline.schema import ops
+from rally_pipeline.sessions import Calendars
+from rally_pipeline.sources.registry import MARKET_SOURCES
+from rally_pipeline_tests.simulated import (
+    MARKETS,
+    Clock,
+    LivingUpstream,
+    Machine,
+    Outage,
+    Script,
+    _closure,
+    at,
+    believed,
+    simulated_workspace,
+    small_catalog,
+)
+
+#: All of it takes minutes; six weeks of it have all kinds of days and faults.
+IS_SOAK = bool(os.environ.get("RALLY_SOAK"))
+FIRST, LAST = (dt.date(2024, 12, 2), dt.date(2025, 2, 26)) if IS_SOAK else (dt.date(2025, 1, 6), dt.date(2025, 2, 14))
+TYPHOON = dt.date(2025, 1, 20)
+OFF = at("2025-02-05 00:00"), at("2025-02-12 09:00")
+SCRIPT = Script(
+    outages=(
+        Outage("eastmoney", at("2024-12-27 00:00"), at("2025-01-02 12:00"), status=502),
+        Outage("yahoo", at("2025-01-07 08:00"), at("2025-01-09 23:00")),
+        Outage("hkex", at("2025-01-09 12:00"), at("2025-01-10 23:30"), status=500),
+        Outage("ecb", at("2025-01-14 00:00"), at("2025-01-15 20:00"), status=429),
+        Outage("eastmoney", at("2025-01-16 00:00"), at("2025-01-18 12:00"), status=502),
+        Outage("hang_seng", at("2025-01-21 00:00"), at("2025-01-24 12:00"), status=403),
+    ),
+    late={
+        ("hkex", dt.date(2025, 1, 22)): at("2025-01-23 06:00"),
+        ("hkex", dt.date(2025, 1, 23)): at("2025-01-23 21:00"),
+        ("yahoo", dt.date(2024, 12, 30)): at("2025-01-05 06:00"),
+        ("yahoo", dt.date(2025, 1, 16)): at("2025-01-18 06:00"),
+    },
+    first_prints={
+        # Restated the next morning, after some days, and while the machine is off.
+        ("^GSPC", dt.date(2025, 1, 10)): (1.004, at("2025-01-11 19:00")),
+        ("^HSI", dt.date(2025, 1, 13)): (0.997, at("2025-01-17 20:00")),
+        ("^HSI", dt.date(2025, 2, 3)): (1.002, at("2025-02-07 20:00")),
+    },
+    off=(OFF,),
+    closed={TYPHOON: at("2025-01-21 20:00")},
+)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    with pytest.MonkeyPatch.context() as patched:
+        if not IS_SOAK:
+            patched.setattr(suites, "validate", lambda *_: {})
+            patched.setitem(MARKET_SOURCES, "SOUTHBOUND", ("hkex",))
+        patched.setattr(os, "fsync", lambda _: None)
+        # Runs are over before the next tick.
+        patched.setattr(schedule_module, "_is_under_way", lambda *_: False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def lived(quick, tmp_path_factory):
+    """The quarter as it went."""
+    catalog = small_catalog()
+    truth = catalog.model_copy(update={"calendar_overrides": (*catalog.calendar_overrides, _closure(TYPHOON))})
+    world = DemoWorld(truth, Calendars.from_catalog(truth, start=dt.date(2021, 1, 1)))
+    clock = Clock(at(f"{FIRST} 12:00"))
+    with LivingUpstream(world, clock, SCRIPT) as upstream:
+        home: Path = tmp_path_factory.mktemp("lived")
+        workspace = simulated_workspace(home, upstream.base_url, clock, catalog, history_start=FIRST)
+        machine = Machine(
+            workspace,
+            clock,
+            lambda look: [s for s in schedules(workspace.settings, look) if s.name.split("_")[0].upper() in MARKETS],
+        )
+        machine.live(clock.now, at(f"{LAST} 23:59", "America/New_York"), SCRIPT)
+        machine.compute()
+        yield machine, upstream
+
+
+@pytest.fixture(scope="module")
+def ideal(quick, lived, tmp_path_factory):
+    """The same quarter when nothing goes wrong, fetched a few weeks at a time."""
+    machine, _ = lived
+    catalog = machine.workspace.catalog
+    world = DemoWorld(catalog, Calendars.from_catalog(catalog, start=dt.date(2021, 1, 1)))
+    clock = Clock(machine.clock.now)
+    with LivingUpstream(world, clock, Script()) as upstream:
+        workspace = simulated_workspace(tmp_path_factory.mktemp("ideal"), upstream.base_url, clock, catalog)
+        start = FIRST
+        while start <= LAST:
+            end = min(start + dt.timedelta(days=27), LAST)
+            clock.now = at(f"{end} 23:59", "America/New_York")
+            for market in MARKETS:
+                fetched = fetch_market(workspace, market, start, end, run_id=f"{market} {start}")
+                assert not fetched.failures
+                load_market(workspace, market, start, end, run_id=f"{market} {start}")
+            start = end + dt.timedelta(days=1)
+        mine = Machine(workspace, clock, lambda _: [])
+        mine.compute()
+        yield workspace
+
+
+def test_everything_is_as_if_nothing_had_happened(lived, ideal):
+    machine, _ = lived
+    mine, wanted = believed(machine.workspace, FIRST, LAST), believed(ideal, FIRST, LAST)
+    assert set(mine) == set(wanted)
+    for table, rows in wanted.items():
+        assert mine[table] == rows, table
+    assert len(wanted["core_price_daily"]) > 200
+    assert len(wanted["mart_southbound_daily"]) > 100
+
+
+def test_no_session_is_missing_or_doubled(lived):
+    machine, _ = lived
+    workspace = machine.workspace
+    for market in MARKETS:
+        assert missing(workspace, market) == []
+        with workspace.warehouse.read() as connection:
+            for one in series_of(workspace, market):
+                days = workspace.calendars.known_sessions(market, FIRST, LAST)
+                assert list(connection.scalars(one.given(FIRST, LAST).order_by(one.table.c[one.day]))) == days, one
+                versions = sa.select(sa.func.count()).where(
+                    *(one.table.c[name] == value for name, value in one.key.items()),
+                    one.table.c.source == one.source,
+                    one.table.c.known_to_at.is_(None),
+                    one.table.c[one.day].between(FIRST, LAST),
+                )
+                assert connection.scalar(versions) == len(days)
+
+
+def test_after_a_week_off_exactly_the_missing_sessions_are_asked_for(lived):
+    machine, _ = lived
+    off, on = OFF
+    for market in MARKETS:
+        when, _, start, end, ask, fetched = next(run for run in machine.runs if run[1] == market and run[0] >= on)
+        assert (ask, when - on < dt.timedelta(hours=1)) == ("missing", True)
+        lost = [
+            day
+            for day in machine.workspace.calendars.known_sessions(market, off.date() - dt.timedelta(days=1), on.date())
+            if machine.workspace.calendars.session(market, day).close_at > off - dt.timedelta(minutes=35)
+            and machine.workspace.calendars.session(market, day).close_at < on - dt.timedelta(minutes=40)
+        ]
+        asked = sorted({r.start for r in fetched.requests})
+        assert asked == sorted(asked)
+        assert (asked[0], max(r.end for r in fetched.requests)) == (lost[0], lost[-1]), market
+        assert f"{len(lost)} sessions missing" in fetched.line
+
+
+def test_nothing_is_asked_twice_needlessly(lived):
+    """Of what is missing: a session is asked for again only if the answer did not bring it."""
+    machine, _ = lived
+    asked: Counter[tuple[str, str, dt.date]] = Counter()
+    for _, market, _, _, ask, fetched in machine.runs:
+        failed = {id(f.request) for f in fetched.failures}
+        if ask == "missing":
+            for request in fetched.requests:
+                if id(request) not in failed:
+                    asked.update(
+                        (request.source, request.subject, day)
+                        for day in machine.workspace.calendars.known_sessions(market, request.start, request.end)
+                    )
+    twice = {(source, day) for (source, _, day), count in asked.items() if count > 1}
+    # The file of the ECB is one for many days; and what was published late was asked for until it came.
+    assert {one for one in twice if one[0] != "ecb"} <= set(SCRIPT.late)
+
+
+def test_one_outage_leaves_the_others_fresh(lived):
+    """While Yahoo was down, the other source of each instrument was loaded every evening."""
+    machine, _ = lived
+    workspace = machine.workspace
+    outage = next(one for one in SCRIPT.outages if one.source == "yahoo")
+    with workspace.warehouse.read() as connection:
+        fetched = connection.execute(
+            sa.text(
+                "SELECT source, min(fetched_at) FROM raw_fetch WHERE start_date = '2025-01-08' AND source IN "
+                "('hang_seng', 'eastmoney', 'ecb', 'hkex', 'yahoo') GROUP BY source"
+            )
+        ).all()
+    first = {source: dt.datetime.fromisoformat(str(when)).replace(tzinfo=dt.UTC) for source, when in fetched}
+    assert all(when < outage.end for source, when in first.items() if source != "yahoo")
+    assert first.get("yahoo", outage.end) >= outage.end
+
+
+def test_in_the_end_nothing_is_broken(lived):
+    machine, _ = lived
+    assert source_problems(machine.workspace) == []
+    kinds = {problem.kind for problem in current_problems(machine.workspace)}
+    assert kinds <= {"calendar_ends", "mart_behind"}
+    with machine.workspace.warehouse.read() as connection:
+        gaps = connection.execute(sa.select(ops.ops_gap)).all()
+    assert gaps == []
+    assert machine.damaged == []
+
+
+def test_closed_days_are_skipped_and_said_so(lived):
+    machine, _ = lived
+    assert any("is closed on" in said for said in machine.said), machine.said
+    ran = {(market, when.date()) for when, market, _, _, ask, _ in machine.runs if ask == "missing"}
+    assert ("US", dt.date(2025, 1, 20)) not in ran
+    assert ("HK", dt.date(2025, 1, 30)) not in ran
