@@ -11,7 +11,7 @@ export RALLY_HOME ?= $(CURDIR)/.rally
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help audit install demo test eval fuzz ui lint format lock bench clean
+.PHONY: help audit install demo test eval fuzz ui lint format lock bench clean soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,7 +35,10 @@ demo: $(INSTALLED) ## Run the whole pipeline offline on demo data and print the 
 	@$(BIN)/rally-pipeline demo
 
 test: $(INSTALLED) ## Run the tests (starts its own PostgreSQL; no network)
-	@$(BIN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(INSTALLED) ## Run the long tests: whole demo runs, the UI, daemons, killed processes, long histories
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow $(PYTEST_ARGS)
 
 ui: $(INSTALLED) ## Open the Dagster UI on http://127.0.0.1:3000 with the same home
 	@$(BIN)/rally-pipeline ui
@@ -55,6 +58,10 @@ eval: $(INSTALLED) ## Score the reading of brokerage notes on the labelled texts
 
 bench: $(INSTALLED) ## Time loading, re-delivery and marts, side by side with what one would use instead
 	@$(BIN)/python -m rally_pipeline_tests.bench
+
+soak: $(INSTALLED) ## Live through a whole quarter with faults, and every fault of every source (minutes)
+	@RALLY_SOAK=1 $(BIN)/python -m pytest -s --timeout=0 rally_pipeline_tests/integration/test_quarter.py \
+	  rally_pipeline_tests/integration/test_faults.py $(PYTEST_ARGS)
 
 fuzz: $(INSTALLED) ## Read 100,000 random and broken documents of each kind (about half an hour)
 	@RALLY_FUZZ_EXAMPLES=$${RALLY_FUZZ_EXAMPLES:-100000} \

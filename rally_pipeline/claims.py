@@ -73,9 +73,7 @@ def claim_rows(extraction: Extraction) -> Iterator[dict[str, Any]]:
         yield {"id": note.declared.get("id", ""), "part": note.part, **fields}
 
 
-def audit_file(
-    workspace: Workspace, path: Path, *, declared: Mapping[str, str] | None = None
-) -> list[AuditedClaim]:
+def audit_file(workspace: Workspace, path: Path, *, declared: Mapping[str, str] | None = None) -> list[AuditedClaim]:
     """Audits every claim of a document; nothing is stored. Repeats are left out.
 
     Raises:
@@ -148,7 +146,6 @@ def title_of(extraction: Extraction) -> str:
     return f"{note.title or note.part or 'untitled'} ({house}, {day})"
 
 
-
 def standing_lines(workspace: Workspace) -> Iterator[str]:
     """The verdicts that stand in the warehouse, counted, and each claim that is contradicted."""
     import sqlalchemy as sa
@@ -157,7 +154,8 @@ def standing_lines(workspace: Workspace) -> Iterator[str]:
 
     audit, note = mart_notes.mart_claim_audit, core_notes.core_note
     stands = sa.and_(audit.c.is_latest, audit.c.repeat_of == "")
-    counts = sa.select(audit.c.verdict, sa.func.count()).where(stands).group_by(audit.c.verdict).order_by(audit.c.verdict)
+    verdict = audit.c.verdict
+    counts = sa.select(verdict, sa.func.count()).where(stands).group_by(verdict).order_by(verdict)
     wrong = (
         sa.select(note.c.file_name, audit.c.quote, audit.c.explanation)
         .join(note, sa.and_(note.c.note_id == audit.c.note_id, note.c.known_to_at.is_(None)))

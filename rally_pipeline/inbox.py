@@ -1,8 +1,8 @@
 """The inbox: files that people drop into folders of ``RALLY_HOME/inbox``, loaded and moved away.
 
 ``notes/``, ``prices/``, ``flows/`` and ``fx/`` each hold files of one kind. A file that was loaded goes to
-``processed/YYYY-MM-DD/``, one that was refused to ``rejected/YYYY-MM-DD/`` with ``NAME.reason.txt`` beside it; both stay
-in the archive. A note may have a side-car ``NAME.yaml`` beside it, which moves with it.
+``processed/YYYY-MM-DD/``, one that was refused to ``rejected/YYYY-MM-DD/`` with ``NAME.reason.txt`` beside it; both
+stay in the archive. A note may have a side-car ``NAME.yaml`` beside it, which moves with it.
 
 Belongs here: which files are taken up, and where they go. Does not belong here: reading a format, loading
 (`imports.py`).

@@ -8,8 +8,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("rally", deadline=None)
+hypothesis.settings.load_profile("rally")
 
 
 @pytest.fixture(scope="session")

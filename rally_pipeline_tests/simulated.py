@@ -53,6 +53,7 @@ _HOSTS = {
     "www.szse.cn": "szse",
     "www.ecb.europa.eu": "ecb",
 }
+_ALWAYS = dt.datetime.max.replace(tzinfo=dt.UTC)
 _SOUTHBOUND = ("hkex", "sse", "szse", "eastmoney_flow")
 
 
@@ -100,7 +101,7 @@ class _MovingView(View):
     """The demo world as a source shows it at an instant."""
 
     script: Script = field(default_factory=Script)
-    now: dt.datetime = dt.datetime.max.replace(tzinfo=dt.UTC)
+    now: dt.datetime = _ALWAYS
     held_back: frozenset[dt.date] = frozenset()
 
     def bars(self, symbol: str) -> Bars | None:
@@ -255,11 +256,15 @@ class Machine:
             if any(off <= at < on for off, on in script.off):
                 missed[schedule.name] = at, schedule
                 continue
-            self.clock.now = at
-            # As the daemon does: of the ticks that were missed the last one is evaluated, as soon as it is back.
-            for tick, late in sorted(missed.values(), key=lambda item: item[0]):
+            # As the daemon does: of the ticks that were missed the last one is evaluated, as soon as it is back. In
+            # which order is its own affair.
+            for tick, late in sorted(
+                missed.values(), key=lambda item: (not item[1].name.endswith("_missing"), item[0])
+            ):
+                self.clock.now = max(on for _, on in script.off if on <= at)
                 self.evaluate(late, tick)
             missed.clear()
+            self.clock.now = at
             self.evaluate(schedule, at)
 
     def evaluate(self, schedule: dg.ScheduleDefinition, tick: dt.datetime) -> None:
@@ -288,9 +293,17 @@ class Machine:
             loaded = load_market(self.workspace, market, start, end, run_id=run_id)
             self.damaged += loaded.damaged
 
-    def compute(self) -> None:
-        """Brings the marts up to date."""
+    def compute(self, first: dt.date) -> None:
+        """Brings the marts up to date, from the facts since `first` alone.
+
+        Some files hold more days than were asked for, and how many depends on the day they are asked for.
+        """
         with self.workspace.warehouse.write() as connection:
+            for table in metadata.sorted_tables:
+                info = table_info(table)
+                if info.versioned and info.date_column:
+                    connection.execute(sa.delete(table).where(table.c[info.date_column] < first))
+            mark_all_stale(connection)
             refresh(connection)
 
 
@@ -341,9 +354,7 @@ def believed(workspace: Workspace, start: dt.date, end: dt.date) -> dict[str, li
             if info.versioned:
                 query = query.where(table.c.known_to_at.is_(None))
             rows = connection.execute(query.order_by(*(c for c in columns if c.primary_key))).all()
-            found[table.name] = [
-                tuple(round(v, 6) if isinstance(v, float) else v for v in row) for row in rows
-            ]
+            found[table.name] = [tuple(round(v, 6) if isinstance(v, float) else v for v in row) for row in rows]
     return found
 
 

@@ -23,9 +23,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     price, bar = inputs.prices.alias("price"), inputs.prices.alias("bar")
     close_date = (
         sa.select(bar.c.session_date)
-        .where(
-            bar.c.symbol == action.c.symbol, bar.c.session_date <= action.c.action_date, bar.c.close.is_not(None)
-        )
+        .where(bar.c.symbol == action.c.symbol, bar.c.session_date <= action.c.action_date, bar.c.close.is_not(None))
         .order_by(bar.c.session_date.desc())
         .limit(1)
         .correlate(action)

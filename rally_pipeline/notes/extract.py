@@ -95,7 +95,7 @@ def extract_note(
         context: day, house and author, see `context.context_of`.
         lexicon: names of the catalog.
         events: event id → date, for windows since an event; looked at only where a text names one.
-        document: hash of the document and part, by which claims are told from those of other notes; default: the text's.
+        document: hash of the document and part, which tells claims from those of other notes; default: the text's.
     """
     text = note.canonical.text
     passages = passages_of(text, context, lexicon, events or {})
@@ -165,7 +165,8 @@ def _claims(passage: Passage, lexicon: Lexicon) -> list[Claim]:
         ]
     unique: dict[tuple[object, ...], Claim] = {}
     for claim in (*rated, *others):
-        unique.setdefault((claim.claim_type, claim.start, claim.end, claim.metric, claim.value, claim.subject_text), claim)
+        said = (claim.claim_type, claim.start, claim.end, claim.metric, claim.value, claim.subject_text)
+        unique.setdefault(said, claim)
     return sorted(unique.values(), key=lambda claim: (claim.start, claim.end))
 
 
@@ -260,5 +261,3 @@ def rating_records(extraction: Extraction) -> list[RatingRecord]:
         details = {**(target[1].details if target else {}), **(rating[1].details if rating else {})}
         records.append(RatingRecord(first[0], rating[1] if rating else None, target[1] if target else None, details))
     return records
-
-

@@ -93,7 +93,7 @@ class CanonicalText:
     """The text of a note as it is stored; never changed once offsets into it exist.
 
     Attributes:
-        text: Unicode text, lines ended by ``\\n``; no NUL, no lone surrogates.
+        text: Unicode text, lines ended by a line feed; no NUL, no lone surrogates.
         page_starts: offset at which each page begins, ascending, the first 0; one page where the format has none.
     """
 

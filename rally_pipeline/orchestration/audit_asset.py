@@ -1,6 +1,7 @@
 """The asset of the audit: what the warehouse says of each claim of a note.
 
-Belongs here: its place in the graph and the evidence of a step. Does not belong here: how a claim is audited (`audit/`).
+Belongs here: its place in the graph and the evidence of a step. Does not belong here: how a claim is
+audited (`audit/`).
 """
 
 from collections.abc import Sequence

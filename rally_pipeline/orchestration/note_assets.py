@@ -34,6 +34,8 @@ _NOTE_TABLES = {
     dg.AssetKey(["core_note_claim"]): (core_notes.core_note_claim, Dataset.NOTE_CLAIM),
     NOTE_RATINGS: (core_notes.core_rating_action, Dataset.RATING_ACTION),
 }
+
+
 def note_assets(database: str) -> list[dg.AssetsDefinition]:
     """Documents of the inbox and ratings from upstream, raw and loaded."""
     return [_documents(database), _raw_ratings(database), _feed_ratings(database)]

@@ -71,9 +71,7 @@ TIMES: Mapping[str, Times] = {
     "DE": Times("Europe/Berlin", ("15 18 * * 1-5", "0 20,22 * * 1-5", "0 7 * * *"), "30 7 * * 2-6", "0 9 * * 6"),
     "US": Times("America/New_York", ("45 16 * * 1-5", "0 18,21 * * 1-5", "0 7 * * *"), "30 7 * * 2-6", "0 9 * * 6"),
     # The fixing of 14:15 is published at about 16:00.
-    "FX": Times(
-        "Europe/Berlin", ("20,50 16 * * 1-5", "0 18,21 * * 1-5", "5 7 * * *"), "35 7 * * 2-6", "5 9 * * 6"
-    ),
+    "FX": Times("Europe/Berlin", ("20,50 16 * * 1-5", "0 18,21 * * 1-5", "5 7 * * *"), "35 7 * * 2-6", "5 9 * * 6"),
 }
 #: Ratings are known by the morning in New York; the whole history comes with every answer.
 RATINGS_AT, RATINGS_TIMEZONE = "30 7 * * 1-5", "America/New_York"

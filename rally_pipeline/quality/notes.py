@@ -1,12 +1,13 @@
 """What must hold of notes, mentions, claims and rating actions: for every rule written by hand, one verdict per row.
 
-Belongs here: how a rule about documents is computed. Does not belong here: rules about figures of markets (`market.py`),
-names and severities (`rules.py`), or whether a claim is true (`audit/`).
+Belongs here: how a rule about documents is computed. Does not belong here: rules about figures of markets
+(`market.py`), names and severities (`rules.py`), or whether a claim is true (`audit/`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def _span(frame: pd.DataFrame, words: str) -> Verdicts:
 
 def _ordered(frame: pd.DataFrame, columns: Sequence[str]) -> Verdicts:
     met = np.ones(len(frame), bool)
-    for first, second in zip(columns, columns[1:], strict=False):
+    for first, second in itertools.pairwise(columns):
         met &= ~(frame[first] > frame[second]).to_numpy()
     return met
 

@@ -132,7 +132,9 @@ def _suite(dataset: Dataset, dtypes: tuple[tuple[str, str], ...]) -> _Suite:
     types = _built([check for check in checks if check.kind == "type"], empty)
     others = [check for check in checks if check.kind not in ("type", "verdict")]
     # A sum over one column is none to Great Expectations; one verdict is asserted by itself.
-    together = [Check("", "all_verdicts", verdicts)] if len(verdicts) > 1 else [c for c in checks if c.kind == "verdict"]
+    together = [check for check in checks if check.kind == "verdict"]
+    if len(verdicts) > 1:
+        together = [Check("", "all_verdicts", verdicts)]
     suite = _built([*others, *together], empty)
     suite.failed_types = types.failed(empty)
     return suite

@@ -60,7 +60,7 @@ def _as_of() -> tuple[sa.Column[Any], sa.Column[Any]]:
 
 
 def _who() -> sa.Column[Any]:
-    return column("source", sa.String(40), "Where the document came from: inbox, or the provider named.", Matches(r".+"))
+    return column("source", sa.String(40), "Where it came from: the inbox, or the provider named.", Matches(r".+"))
 
 
 def _broker() -> tuple[sa.Column[Any], sa.Column[Any]]:
@@ -137,7 +137,12 @@ core_note_claim = table(
     *_as_of(),
     column("claim_type", sa.String(20), "What kind of statement.", OneOf(CLAIM_TYPES)),
     column("rule_id", sa.String(60), "Rule of the grammar that found it.", Matches(r"[a-z_]+(\.[a-z0-9_]+)*")),
-    column("repeat_of", sa.String(64), "Earlier claim of the note that says the same; empty = none.", Matches(r"([0-9a-f]{64})?")),
+    column(
+        "repeat_of",
+        sa.String(64),
+        "Earlier claim of the note that says the same; empty = none.",
+        Matches(r"([0-9a-f]{64})?"),
+    ),
     _text("subject_text", "What it is about, as printed."),
     column("subject_id", sa.String(64), "The same in the catalog; empty = not in it.", NoRule("the catalog's word")),
     column("metric", sa.String(40), "What is measured.", Matches(r"[a-z0-9_]*")),
@@ -185,7 +190,12 @@ core_note_claim = table(
     _text("rating_prior", "Rating before, as printed."),
     _text("analyst", "Who signed it."),
     column("is_conflict", sa.Boolean(), "Whether verb and numbers of a target change disagree.", NoRule("a flag")),
-    column("statement_class", sa.String(40), "Of positioning: what kind of statement; empty otherwise.", Matches(r"[a-z0-9_]*")),
+    column(
+        "statement_class",
+        sa.String(40),
+        "Of positioning: what kind of statement; empty otherwise.",
+        Matches(r"[a-z0-9_]*"),
+    ),
     _text("investors", "Of positioning: whose; as printed."),
     column(
         "polarity",
@@ -215,21 +225,28 @@ core_rating_action = table(
     column("action_id", sa.String(64), "Hash of what identifies the action at its source.", _HASH),
     column("action_date", sa.Date(), "Day of the action.", NoRule("the source's word")),
     column("note_id", sa.String(64), "Note it stands in; empty for a structured source.", Matches(r"([0-9a-f]{64})?")),
-    column("claim_id", sa.String(64), "Claim it was made from; empty for a structured source.", Matches(r"([0-9a-f]{64})?")),
+    column(
+        "claim_id", sa.String(64), "Claim it was made from; empty for a structured source.", Matches(r"([0-9a-f]{64})?")
+    ),
     *_broker(),
     _text("analyst", "Who signed it."),
     _text("subject_text", "Company as printed."),
-    column(
-        "symbol", sa.String(32), "Instrument; empty = not in the catalog.", Matches(r"([\^A-Z0-9][A-Z0-9.=\-]*)?")
-    ),
+    column("symbol", sa.String(32), "Instrument; empty = not in the catalog.", Matches(r"([\^A-Z0-9][A-Z0-9.=\-]*)?")),
     column("rating_action", sa.String(10), "RIXML word for what was done to the rating.", OneOf(RATING_ACTIONS)),
     _text("action_text", "The house's own word."),
     _text("rating", "Rating as printed."),
     _text("rating_prior", "Rating before, as printed."),
     column("target_action", sa.String(10), "RIXML word for what was done to the target.", OneOf(TARGET_ACTIONS)),
     column("target_price", sa.Double(), "Target.", Range(0, strict_low=True), unit="currency", nullable=True),
-    column("target_price_prior", sa.Double(), "Target before.", Range(0, strict_low=True), unit="currency", nullable=True),
-    column("currency", sa.String(3), "Currency of the targets; empty = not stated, or index points.", Matches(r"([A-Z]{3}|\$)?")),
+    column(
+        "target_price_prior", sa.Double(), "Target before.", Range(0, strict_low=True), unit="currency", nullable=True
+    ),
+    column(
+        "currency",
+        sa.String(3),
+        "Currency of the targets; empty = not stated, or index points.",
+        Matches(r"([A-Z]{3}|\$)?"),
+    ),
     column("is_conflict", sa.Boolean(), "Whether verb and numbers of a target change disagree.", NoRule("a flag")),
     _who(),
     description="Ratings and price targets set by houses, from notes and from structured sources.",

@@ -40,12 +40,14 @@ mart_rating_actions = table(
     _number("target_price_prior", "Target before.", "currency"),
     column("currency", sa.String(3), "Currency of the targets; empty = not stated, or index points.", _COMPUTED),
     _number("target_change_pct", "target_price / target_price_prior − 1.", "%"),
-    column("close_date", sa.Date(), "Last session on or before the action, at most 7 days old.", _COMPUTED, nullable=True),
+    column(
+        "close_date", sa.Date(), "Last session on or before the action, at most 7 days old.", _COMPUTED, nullable=True
+    ),
     _number("close", "Unadjusted close of that session.", "price_currency"),
     column("price_currency", sa.String(3), "Currency of the close.", _COMPUTED, nullable=True),
     _number(
         "implied_upside_pct",
-        "target_price / close − 1, where both are in one currency; a bare $ is taken for the close's if that is a dollar.",
+        "target_price / close − 1, where both are in one currency; a bare $ is the close's if that is a dollar.",
         "%",
     ),
     column("is_conflict", sa.Boolean(), "Whether verb and numbers of the target change disagree.", NoRule("a flag")),
@@ -77,9 +79,7 @@ mart_positioning = table(
     column("unit", sa.String(12), "Unit of the value.", _COMPUTED),
     _text("window_text", "Stretch of time as printed."),
     column("direction", sa.String(8), "Rise, fall or unchanged; empty = not said.", _COMPUTED),
-    column(
-        "polarity", sa.Integer(), "1 = bullish, -1 = the contrary; NULL = neither.", Range(-1, 1), nullable=True
-    ),
+    column("polarity", sa.Integer(), "1 = bullish, -1 = the contrary; NULL = neither.", Range(-1, 1), nullable=True),
     column("stance", sa.String(14), "Whether it is asserted.", _COMPUTED),
     _text("quote", "The words."),
     description="What notes say about the positions of investors.",

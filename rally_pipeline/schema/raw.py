@@ -9,7 +9,10 @@ import sqlalchemy as sa
 
 from rally_pipeline.schema.declare import Matches, NoRule, OneOf, Range, UtcDateTime, column, table
 
-DATASETS = ("price", "fx", "southbound_flow", "northbound_turnover", "top_stock", "broker_flow", "market_turnover")
+DATASETS = (
+    *("price", "fx", "southbound_flow", "northbound_turnover", "top_stock", "broker_flow", "market_turnover"),
+    *("note", "note_mention", "note_claim", "rating_action"),
+)
 
 raw_fetch = table(
     "raw_fetch",

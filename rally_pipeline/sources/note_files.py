@@ -51,7 +51,9 @@ def request_for(
         try:
             params["side_car"] = side_car.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise PayloadError("side_car_text", f"the side-car of {name} is not UTF-8: {error}", "save it so") from error
+            raise PayloadError(
+                "side_car_text", f"the side-car of {name} is not UTF-8: {error}", "save it so"
+            ) from error
     if modified_at is not None:
         params["modified_at"] = modified_at.astimezone(dt.UTC).isoformat(timespec="seconds")
     return FetchRequest(source, SOURCE, Dataset.NOTE, name, params=params)
@@ -99,7 +101,9 @@ def read_payload(path: Path, request: FetchRequest, fetched_at: dt.datetime) -> 
         body = file.read(MAX_DOCUMENT_BYTES + 1)
     if len(body) > MAX_DOCUMENT_BYTES:
         raise PayloadError(
-            "size_bound", f"the document is larger than {MAX_DOCUMENT_BYTES // 2**20} MiB", "split it, or save it as text"
+            "size_bound",
+            f"the document is larger than {MAX_DOCUMENT_BYTES // 2**20} MiB",
+            "split it, or save it as text",
         )
     if not body:
         raise PayloadError("not_empty", "the file is empty", "save it again")
@@ -375,14 +379,19 @@ def _findings(extraction: Extraction, row: Mapping[str, Any]) -> Iterator[Findin
         yield Finding("reading", Severity.WARN, warning, where)
     if row["as_of_basis"] == AsOfBasis.FILE_TIME.value:
         yield Finding(
-            "date_from_file", Severity.WARN, f"no date in the text or beside it; {row['as_of_date']} is the file's", where
+            "date_from_file",
+            Severity.WARN,
+            f"no date in the text or beside it; the file's is {row['as_of_date']}",
+            where,
         )
     unknown = {c.claim.broker_text for c in extraction.claims if c.claim.broker_text and not c.claim.broker_id}
     if row["broker_text"] and not row["broker_id"]:
         unknown.add(row["broker_text"])
     if unknown:
         names = ", ".join(sorted(unknown)[:10])
-        yield Finding("broker_not_in_catalog", Severity.WARN, f"not in the catalog of brokers: {names}", where, len(unknown))
+        yield Finding(
+            "broker_not_in_catalog", Severity.WARN, f"not in the catalog of brokers: {names}", where, len(unknown)
+        )
 
 
 def _frame(dataset: Dataset, rows: list[dict[str, Any]]) -> Any:

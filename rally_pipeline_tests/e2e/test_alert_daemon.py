@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from rally_pipeline.alerts.evaluate import open_for_look
@@ -17,6 +18,8 @@ from rally_pipeline.schema import ops
 from rally_pipeline.settings import load_settings
 from rally_pipeline.workspace import open_workspace
 from rally_pipeline_tests.sinks import mail_server, webhook
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from rally_pipeline.schema import metadata, table_info
 from rally_pipeline.schema.core_notes import CLAIM_TYPES
 
+pytestmark = pytest.mark.slow
+
 #: Published closes and returns as of 2025-02-14: rank, close, base close, return to the printed digit, base date.
 PUBLISHED = [
     (1, "22,513.42", "19,909.14", "+13.08", "2024-12-30"),

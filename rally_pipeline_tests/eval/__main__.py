@@ -59,17 +59,6 @@ def print_goals(table: Sequence[tuple[str, float, float, str]]) -> None:
         print(f"{name:<26}{wanted:>10,.6g}{shown:>12}  {met:<13} {remark}")
 
 
-def print_holdout(extractor: running.Extractor) -> None:
-    """The scores on the holdout, without its texts: whoever mends grammars is not to see them (see `README.md`)."""
-    items = gold.load(gold.HOLDOUT)
-    crashed: dict[str, str] = {}
-    scores = {item.id: score_item(extractor, item, crashed) for item in items}
-    print(f"\n{HOLDOUT_TITLE}")
-    print_labels(items)
-    print_fields(merged(scores[item.id] for item in items))
-    print_goals(_goals_of(items, scores, [], running.Sweep(), len(crashed)))
-
-
 def score_item(extractor: running.Extractor, item: gold.Item, crashed: dict[str, str]) -> Score:
     """All scores of one labelled text. A text on which the extractor fails counts as one in which it found nothing, and
     is noted in `crashed`.
@@ -150,6 +139,14 @@ def texts_of(path: Path) -> Iterator[tuple[str, str, dt.date | None, str]]:
             yield row.get("id") or f"{path.stem}:{number}", text, day_of(row.get("date")), row.get("ticker") or ""
 
 
+def merged(scores: Iterable[Score]) -> Score:
+    """Scores added up."""
+    total = Score()
+    for score in scores:
+        total.merge(score)
+    return total
+
+
 def grouped(scores: dict[str, Score], items: Iterable[gold.Item], key: Callable[[gold.Item], str]) -> dict[str, Score]:
     """Scores added up by a property of the texts."""
     groups: dict[str, Score] = {}
@@ -208,6 +205,19 @@ def print_labels(items: Sequence[gold.Item]) -> None:
     print(f"  {'all':<12}" + "".join(f"{sum(c[head] for c in counts.values()):>12}" for head in heads))
 
 
+def print_holdout(extractor: running.Extractor) -> None:
+    """The scores on the holdout, without its texts: whoever mends grammars is not to see them."""
+    items = gold.load(gold.HOLDOUT)
+    crashed: dict[str, str] = {}
+    scores = {item.id: score_item(extractor, item, crashed) for item in items}
+    total = merged(scores.values())
+    of_houses = merged(scores[item.id] for item in items if not item.is_tip)
+    print(f"\n{HOLDOUT_TITLE}")
+    print_labels(items)
+    print_fields(total)
+    print_goals(goals(total, of_houses, [], running.Sweep(), len(crashed), len(items)))
+
+
 def clean(value: Any) -> Any:
     """NaN as null, for JSON."""
     if isinstance(value, float) and math.isnan(value):
@@ -222,10 +232,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--errors", type=int, default=12, help="disagreements shown per field (default 12)")
     parser.add_argument("--labels-only", action="store_true", help="skip the run over all recorded notes")
+    parser.add_argument("--set", choices=("gold", "holdout"), default="gold", help="labels to score (default gold)")
     options = parser.parse_args()
 
     names = gold.FILES if gold.is_complete() else ("gold_own.jsonl",)
-    if not gold.is_complete():
+    if options.set == "holdout":
+        names = (gold.HOLDOUT,)
+        print(HOLDOUT_TITLE)
+    elif not gold.is_complete():
         print(f"the recorded notes are not there ({gold.NOTES}); only the labels with texts of their own are scored\n")
     items = [item for name in names for item in gold.load(name)]
     print_labels(items)
@@ -239,12 +253,8 @@ def main() -> None:
     crashed: dict[str, str] = {}
     for item in items:
         scores[item.id] = score_item(extractor, item, crashed)
-    total = Score()
-    of_houses = Score()
-    for item in items:
-        total.merge(scores[item.id])
-        if not item.is_tip:
-            of_houses.merge(scores[item.id])
+    total = merged(scores[item.id] for item in items)
+    of_houses = merged(scores[item.id] for item in items if not item.is_tip)
 
     print_fields(total)
     print("\nclaims found, by type")
@@ -252,12 +262,13 @@ def main() -> None:
         print(f"  {kind.removeprefix('claim_'):<22}{report.number(total.share(kind))}  of {total.records[kind]}")
     for line in report.confusion(total):
         print(line)
-    print_groups("five folds by source", grouped(scores, items, fold_of))
+    if options.set == "gold":
+        print_groups("five folds by source", grouped(scores, items, fold_of))
     print_groups("by source and style", grouped(scores, items, lambda item: f"{item.source} {item.style}"))
 
     sweeps: dict[str, running.Sweep] = {}
     short = running.Sweep()
-    if gold.is_complete() and not options.labels_only:
+    if gold.is_complete() and options.set == "gold" and not options.labels_only:
         headlines = [row for row in texts_of(gold.NOTES / "ratings.jsonl") if 60 <= len(row[1]) <= 150]
         short = min((running.sweep(extractor, headlines) for _ in range(3)), key=lambda sweep: sweep.seconds)
         print("\nall recorded notes")
@@ -280,11 +291,9 @@ def main() -> None:
             print(f"  {id_}  {message}")
 
     table = goals(total, of_houses, list(sweeps.values()), short, len(crashed), len(items))
-    print(f"\n{'goal':<26}{'wanted':>10}{'measured':>12}")
-    for name, wanted, measured, remark in table:
-        met = "not measured" if math.isnan(measured) else "met" if measured >= wanted else "NOT MET"
-        shown = "-" if math.isnan(measured) else f"{measured:,.0f}" if wanted > 1 else f"{measured:.3f}"
-        print(f"{name:<26}{wanted:>10,.6g}{shown:>12}  {met:<13} {remark}")
+    print_goals(table)
+    if options.set == "gold":
+        print_holdout(extractor)
 
     if options.json:
         figures = {
@@ -293,7 +302,9 @@ def main() -> None:
                 for name, t in sorted(total.fields.items())
             },
             "whole_records": {what: total.share(what) for what in ("rating", "headline", "sentence")},
-            "folds": {name: _summary(s) for name, s in grouped(scores, items, fold_of).items()},
+            "folds": {name: _summary(s) for name, s in grouped(scores, items, fold_of).items()}
+            if options.set == "gold"
+            else {},
             "styles": {
                 name: _summary(s) for name, s in grouped(scores, items, lambda i: f"{i.source} {i.style}").items()
             },

@@ -15,6 +15,7 @@ from rally_pipeline.orchestration.file_checks import FILE_TABLES, stored_outcome
 from rally_pipeline.orchestration.ingest_assets import DATASETS, core_key, core_keys, raw_key
 from rally_pipeline.orchestration.instance import open_instance
 from rally_pipeline.orchestration.jobs import build_definitions
+from rally_pipeline.orchestration.note_assets import FEED_RATINGS, note_keys
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS
 from rally_pipeline.orchestration.runner import run_pipeline
 from rally_pipeline.quality.rules import TABLES, rules_for
@@ -42,6 +43,7 @@ def test_every_expectation_of_every_table_is_a_check(graph):
     seen = set()
     keys = [key for market in INGEST_MARKETS for key in core_keys(market)]
     keys += [dg.AssetKey([table.name]) for table in FILE_TABLES]
+    keys += [key for key in note_keys() if key.path[0] != "raw_fetch"] + [FEED_RATINGS]
     for key in keys:
         table = metadata.tables[key.path[0]]
         dataset = next(d for d, t in TABLES.items() if t is table)

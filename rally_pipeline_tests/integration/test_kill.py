@@ -182,6 +182,7 @@ def _complete(workspace: Workspace) -> list[load_log.LoadOutcome]:
     return outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_restatement", [False, True], ids=["first load", "restatement"])
 def test_killed_in_the_middle_of_a_load(workspace: Workspace, tmp_path: Path, is_restatement: bool) -> None:
     if is_restatement:

@@ -95,6 +95,7 @@ def _change(connection: sa.Connection, rng: random.Random, latest: bool) -> dict
     return {table: subjects for table, subjects in found.items() if subjects}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_refreshing_what_changed_gives_the_whole(connection: sa.Connection, seed: int) -> None:
     rng = random.Random(seed)
@@ -111,6 +112,7 @@ def test_refreshing_what_changed_gives_the_whole(connection: sa.Connection, seed
             oracle.assert_same(name, _stored(connection, derived.table), whole[name], relative=1e-12)
 
 
+@pytest.mark.slow
 def test_growing_day_by_day_gives_the_whole(connection: sa.Connection) -> None:
     """A warehouse that was filled in steps, each refreshed, is the one that was filled at once."""
     world = _world(2)

@@ -125,6 +125,7 @@ def _change(connection: sa.Connection, rng: random.Random, latest: bool) -> dict
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_refreshing_what_changed_gives_the_whole(connection: sa.Connection, seed: int) -> None:
     rng = random.Random(seed)
@@ -137,6 +138,7 @@ def test_refreshing_what_changed_gives_the_whole(connection: sa.Connection, seed
         _assert_whole(connection)
 
 
+@pytest.mark.slow
 def test_growing_day_by_day_gives_the_whole(connection: sa.Connection) -> None:
     """A warehouse that was filled in steps, each refreshed, is the one that was filled at once. After the fourth step
     sessions turn out to be missing that came before the days it brings."""

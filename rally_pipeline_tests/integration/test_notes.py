@@ -120,7 +120,9 @@ def test_a_reprint_with_a_word_changed_is_flagged(workspace: Workspace, tmp_path
     long = NOTE + "".join(f"Sentence number {word} of a long note about nothing much.\n" for word in range(60))
     bring(workspace, write(tmp_path / "a.txt", long))
     (other,) = bring(workspace, write(tmp_path / "b.txt", long.replace("number 7 of", "number 7 in"))).files
-    (far,) = bring(workspace, write(tmp_path / "c.txt", long.replace("Sentence", "Clause").replace("note", "text"))).files
+    (far,) = bring(
+        workspace, write(tmp_path / "c.txt", long.replace("Sentence", "Clause").replace("note", "text"))
+    ).files
     assert other.outcome is not None
     assert far.outcome is not None
     flagged = {result.rule: result.is_success for result in other.outcome.results}

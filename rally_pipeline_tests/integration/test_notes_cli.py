@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from rally_pipeline_tests.workspaces import deliver, environment, json_of, open_at, price_csv, price_payload, run_cli_here, utc
+from rally_pipeline_tests.workspaces import (
+    deliver,
+    environment,
+    json_of,
+    open_at,
+    price_csv,
+    price_payload,
+    run_cli_here,
+    utc,
+)
 
 NOTE = """Monday morning
 14 February 2025
@@ -109,7 +118,9 @@ def test_import_audits_and_audits_again_when_figures_change(home: Path, note: Pa
     again = run_cli_here(["import", "prices", prices, "--symbol", "^HSI"], environment(home))
     assert again.returncode == 0, again.stderr
     rows = json_of(run_cli_here(["as-of", "2100-01-01", "mart_claim_audit", "--json"], environment(home)))
-    verdicts = {row["claim_type"]: row["verdict"] for row in rows if row["is_latest"] and row["claim_type"] == "performance"}
+    verdicts = {
+        row["claim_type"]: row["verdict"] for row in rows if row["is_latest"] and row["claim_type"] == "performance"
+    }
     assert verdicts == {"performance": "contradicted"}
 
 

@@ -255,6 +255,7 @@ def test_evidence_stands_at_the_last_partition(home, first):
         assert {"source", "payload_id", "outcome"} <= set(loaded["payloads"].value.records[0].data)
 
 
+@pytest.mark.slow
 def test_the_same_again_changes_nothing(home, first):
     before = _counts(home)
     again = run_pipeline(home, START, END)
@@ -416,6 +417,7 @@ def test_what_was_archived_but_not_registered_is_loaded_by_the_next_run(tmp_path
         assert day in set(connection.scalars(sa.select(core.core_price_daily.c.session_date)))
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_taken_up_by_the_next(tmp_path):
     """Killed while it loads: what was fetched stays, and the next run loads it."""
     code = textwrap.dedent(

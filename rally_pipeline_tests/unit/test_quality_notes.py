@@ -24,7 +24,9 @@ CALENDARS = Calendars.from_catalog(CATALOG)
 KNOWN_AT = dt.datetime(2025, 2, 20, tzinfo=dt.UTC)
 
 
-def verdicts(dataset: Dataset, rows: list[dict[str, object]], others: pd.DataFrame | None = None) -> dict[str, list[bool]]:
+def verdicts(
+    dataset: Dataset, rows: list[dict[str, object]], others: pd.DataFrame | None = None
+) -> dict[str, list[bool]]:
     blank = {
         name: {"float64": None, "int64": 0, "bool": False, "datetime64[s]": pd.Timestamp("2025-02-14")}.get(dtype, "")
         for name, dtype in COLUMNS[dataset].items()
@@ -58,7 +60,13 @@ def test_a_window_does_not_end_before_it_begins() -> None:
 
 @pytest.mark.parametrize(
     ("now", "before", "plausible", "finite"),
-    [(85, 75, True, True), (85, None, True, True), (850, 75, False, True), (1.0, 80, False, True), (np.inf, 2, False, False)],
+    [
+        (85, 75, True, True),
+        (85, None, True, True),
+        (850, 75, False, True),
+        (1.0, 80, False, True),
+        (np.inf, 2, False, False),
+    ],
 )
 def test_targets(now: float, before: float | None, plausible: bool, finite: bool) -> None:
     said = verdicts(Dataset.RATING_ACTION, [{"target_price": now, "target_price_prior": before}])
@@ -68,7 +76,12 @@ def test_targets(now: float, before: float | None, plausible: bool, finite: bool
 
 def test_a_day_after_the_arrival_and_an_unknown_house_are_told() -> None:
     rows = [
-        {"as_of_date": pd.Timestamp("2025-02-21"), "similarity_hash": "0" * 16, "broker_text": "UBS", "broker_id": "ubs"},
+        {
+            "as_of_date": pd.Timestamp("2025-02-21"),
+            "similarity_hash": "0" * 16,
+            "broker_text": "UBS",
+            "broker_id": "ubs",
+        },
         {"as_of_date": pd.Timestamp("2025-02-22"), "similarity_hash": "0" * 16, "broker_text": "Nobody & Co."},
     ]
     said = verdicts(Dataset.NOTE, rows)

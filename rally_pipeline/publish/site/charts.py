@@ -216,6 +216,11 @@ def _nice(values: Sequence[float], chart: Chart) -> tuple[float, float]:
     room = 0.04 * span
     bottom = math.floor((low - (0 if low == 0 else room)) / step) * step
     top = math.ceil((high + room) / step) * step
+    # No room where there can be no value.
+    if low >= 0:
+        bottom = max(bottom, 0.0)
+    if chart.unit == "%" and high <= 100:
+        top = min(top, 100.0)
     return round(bottom, 9), round(top, 9)
 
 

@@ -56,7 +56,7 @@ def day(value: dt.date | None) -> str:
 
 def month(value: dt.date | None) -> str:
     """A month, e.g. ``September 2024``."""
-    return NONE if value is None else f"{value:%B}{_SPACE}{value.year}"
+    return NONE if value is None else f"{value:%B} {value.year}"
 
 
 def instant(value: dt.datetime | None) -> str:

@@ -16,10 +16,32 @@ from typing import Any
 import sqlalchemy as sa
 
 from rally_pipeline.publish.site import hot_money, positioning, ratings
-from rally_pipeline.publish.site.formats import billions, day, millions, money, month, number, ordinal, percent, plural
+from rally_pipeline.publish.site.formats import (
+    billions,
+    day,
+    millions,
+    money,
+    month,
+    number,
+    ordinal,
+    percent,
+    plural,
+    words,
+)
 from rally_pipeline.publish.site.notes import VERDICTS
 from rally_pipeline.publish.site.southbound import rush_month
-from rally_pipeline.publish.site.world import HEADLINE, LUNAR_NEW_YEAR, SHARE, TECH, ByDay, Event, Row, World, by_day
+from rally_pipeline.publish.site.world import (
+    HEADLINE,
+    LUNAR_NEW_YEAR,
+    SHARE,
+    TECH,
+    ByDay,
+    Event,
+    Row,
+    World,
+    by_day,
+    note_page,
+)
 from rally_pipeline.schema import core_notes, mart, mart_flows, mart_notes
 
 #: Days that can be chosen, besides those of events.
@@ -51,6 +73,7 @@ class _Figures:
     money: ByDay[Row]
     claims: Sequence[Row]
     statements: Sequence[Row]
+    opinions: Sequence[Row]
     targets: Sequence[Row]
 
 
@@ -75,6 +98,7 @@ def page(world: World) -> dict[str, Any]:
         "event_count": _EVENTS,
         "indicators": hot_money.INDICATORS,
         "statements": [positioning.statement(row) for row in figures.statements[:_LISTED]],
+        "opinions": [_opinion(row) for row in figures.opinions[:_LISTED]],
         "targets": [ratings.action(world, row) for row in figures.targets[:_LISTED]],
         "verdicts": [v for v in VERDICTS.values() if v.code != "none"],
         "share": world.name(SHARE),
@@ -136,6 +160,7 @@ def _read(world: World, days: Sequence[dt.date]) -> _Figures:
         money=ByDay((row["session_date"], row) for row in money_rows),
         claims=_claims(world),
         statements=positioning.rows(world),
+        opinions=_opinions(world),
         targets=[row for row in ratings.rows(world) if row["target_price"] is not None],
     )
 
@@ -148,6 +173,31 @@ def _claims(world: World) -> list[Row]:
         .join(note, sa.and_(note.c.note_id == audit.c.note_id, note.c.known_to_at.is_(None)))
         .where(audit.c.is_latest.is_(True), audit.c.repeat_of == "", note.c.as_of_date <= world.as_of)
     )
+
+
+def _opinions(world: World) -> list[Row]:
+    """What people say of the rally that no figure measures, newest first; repeats within a note left out."""
+    claim, note = core_notes.core_note_claim, core_notes.core_note
+    same = sa.and_(note.c.note_id == claim.c.note_id, note.c.extractor_version == claim.c.extractor_version)
+    kinds = ("hot_money", "retail", "sentiment", "policy")
+    return world.rows(
+        sa.select(claim)
+        .join(note, sa.and_(same, note.c.known_to_at.is_(None)))
+        .where(claim.c.known_to_at.is_(None), claim.c.claim_type.in_(kinds), claim.c.repeat_of == "")
+        .where(claim.c.as_of_date <= world.as_of)
+        .order_by(claim.c.as_of_date.desc(), claim.c.claim_type, claim.c.claim_id)
+    )
+
+
+def _opinion(row: Row) -> dict[str, Any]:
+    who = ", ".join(name for name in (row["speaker"], row["broker_text"]) if name)
+    return {
+        "day": row["as_of_date"],
+        "kind": words(row["claim_type"]),
+        "quote": " ".join(row["quote"].split()),
+        "who": who or words(row["source_kind"]),
+        "note": f"{note_page(row['note_id'])}#claim-{row['claim_id'][:12]}",
+    }
 
 
 def _texts(world: World, figures: _Figures, board: Sequence[str], on: dt.date) -> dict[str, str]:
@@ -192,11 +242,15 @@ def _tech(world: World, figures: _Figures, on: dt.date) -> dict[str, str]:
     return {
         "t.rise": percent(extreme["rise_from_trough_pct"]),
         "t.tone": _tone(extreme["rise_from_trough_pct"]),
-        "t.trough": f"from {number(extreme['trough_close'])} on {day(extreme['trough_date'])}, its lowest close of 60 sessions",
+        "t.trough": (
+            f"from {number(extreme['trough_close'])} on {day(extreme['trough_date'])}, its lowest close of 60 sessions"
+        ),
         "t.high": _yes(extreme["is_3y_high"]),
         "t.high.tone": _yes_tone(extreme["is_3y_high"]),
         "t.since": _since(extreme["highest_since_date"]),
-        "t.meta": f"{number(extreme['close'])} {unit} on {day(extreme['session_date'])} · source {performance['source']}",
+        "t.meta": (
+            f"{number(extreme['close'])} {unit} on {day(extreme['session_date'])} · source {performance['source']}"
+        ),
     }
 
 
@@ -215,7 +269,10 @@ def _flows(world: World, figures: _Figures, on: dt.date) -> dict[str, str]:
         "s.net": billions(row["net_buy_hkd_mn"], "HKD"),
         "s.tone": _tone(row["net_buy_hkd_mn"]),
         "s.usd": billions(row["net_buy_usd_mn"], "USD"),
-        "s.parts": f"Shanghai {billions(row['net_buy_sse_hkd_mn'], 'HKD')}, Shenzhen {billions(row['net_buy_szse_hkd_mn'], 'HKD')}",
+        "s.parts": (
+            f"Shanghai {billions(row['net_buy_sse_hkd_mn'], 'HKD')}, "
+            f"Shenzhen {billions(row['net_buy_szse_hkd_mn'], 'HKD')}"
+        ),
         "s.window": f"{plural(sessions, 'session')}, {day(row['window_start_date'])} to {until}",
         "s.rank": f"{ordinal(row['window_rank'])} of {plural(row['window_count'], 'window')} of that length",
         "s.best": (

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -272,7 +273,7 @@ def pieces(text: str, claims: Sequence[ClaimView]) -> list[Piece]:
     edges = sorted({0, len(text), *(c.start for c in claims), *(c.end for c in claims)})
     edges = [edge for edge in edges if 0 <= edge <= len(text)]
     found = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         inside = tuple(c for c in claims if c.start <= start and end <= c.end)
         ending = tuple(c for c in claims if c.end == end and c.start < end)
         worst = min((c.verdict for c in inside), key=lambda v: _WORST_FIRST[v.code], default=None)

@@ -53,7 +53,6 @@ def page(world: World, *, has_report: bool) -> dict[str, Any]:
         "unmet": [{**row, "sign": _SEVERITIES.get(row["severity"], ("·", ""))} for row in unmet],
         "sources": _sources(world),
         "breaks": _breaks(world),
-        "stale": world.rows(sa.select(ops.ops_stale).order_by(ops.ops_stale.c.table_name)),
         "has_report": has_report,
     }
 

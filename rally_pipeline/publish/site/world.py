@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from rally_pipeline.publish.manifest import notice
 from rally_pipeline.publish.site import formats
-from rally_pipeline.schema import core, core_notes, mart
+from rally_pipeline.schema import core, core_notes, mart, ops
 from rally_pipeline.settings import Profile
 from rally_pipeline.workspace import Workspace
 
@@ -73,6 +73,7 @@ class World:
         profile: whose data it is.
         instruments, events: of the catalog; events up to `as_of` that prices reach back to, ascending.
         made_at: when the site was written, UTC.
+        stale: tables that are behind the facts.
     """
 
     connection: sa.Connection
@@ -82,6 +83,7 @@ class World:
     instruments: Mapping[str, Instrument]
     events: tuple[Event, ...]
     made_at: dt.datetime
+    stale: tuple[str, ...] = ()
 
     @property
     def notice(self) -> str:
@@ -136,6 +138,9 @@ def open_world(workspace: Workspace, connection: sa.Connection, as_of: dt.date |
             if row["event_date"] > first
         ),
         made_at=workspace.now(),
+        stale=tuple(
+            connection.scalars(sa.select(ops.ops_stale.c.table_name).distinct().order_by(ops.ops_stale.c.table_name))
+        ),
     )
 
 
