@@ -581,7 +581,7 @@ def quality_report(run_id: str | None, as_json: bool) -> None:
 
 
 @cli.command()
-@click.option("--as-of", "as_of_day", type=_DATE, help="Last market day to tell about (default: the last with a session).")
+@click.option("--as-of", "as_of_day", type=_DATE, help="Last market day told about (default: the last with a session).")
 @_JSON
 def site(as_of_day: dt.datetime | None, as_json: bool) -> None:
     """Write the report, a site that opens from disk, to HOME/published/site."""

@@ -231,7 +231,8 @@ def _missing(settings: Settings) -> Iterator[Examined]:
                 days = sorted({one.day for one in of_source})
                 span = f"{days[0]}" if len(days) == 1 else f"{days[0]} … {days[-1]}"
                 last = next((f"; last said: {one.message}" for one in reversed(of_source) if one.message), "")
-                yield Examined("warn", f"missing {market}", f"{source}: {len(days)} sessions, {span}{last}")
+                count = f"{len(days)} session{'s' if len(days) > 1 else ''}"
+                yield Examined("warn", f"missing {market}", f"{source}: {count}, {span}{last}")
         for problem in (*source_problems(workspace), *freshness_problems(workspace)):
             if problem.kind != "sessions_missing":
                 yield Examined("fail", problem.kind.replace("_", " "), settings.masked(problem.message))

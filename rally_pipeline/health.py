@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from rally_pipeline.catch_up import Asked, Missing, last_published, note_gaps, read_missing, series_of
+from rally_pipeline.catch_up import Asked, Missing, history_start, last_published, note_gaps, read_missing, series_of
 from rally_pipeline.errors import RateLimitedError, RetryableFetchError
 from rally_pipeline.fetches import records_where
 from rally_pipeline.ingest import FetchFailure
@@ -269,19 +269,23 @@ def fresh_tables() -> list[str]:
 def freshness(workspace: Workspace, *, now: dt.datetime | None = None) -> list[Freshness]:
     """How far each of `fresh_tables` is behind the calendars, for each market it has anything of.
 
-    A market of which a table has nothing counts if the warehouse has facts of it.
+    A market that nobody ever asked for, because its facts come from files alone, is not expected to go on.
     """
     now = now or workspace.now()
-    expected = {market: _expected(workspace, market, now) for market in MARKETS}
     found = []
     with workspace.warehouse.read() as connection:
+        expected = {
+            market: _expected(workspace, market, now)
+            for market in MARKETS
+            if history_start(connection, workspace, market) is not None
+        }
         for derived in DERIVED:
             table = derived.table
             if table.name in _NOT_BY_SESSION:
                 continue
             day = table.c[_DAY_COLUMNS.get(table.name, table_info(table).date_column or "")]
             for market, last in _last_days(connection, table, day).items():
-                due = expected[market]
+                due = expected.get(market)
                 if due is None:
                     continue
                 behind = 0
@@ -344,7 +348,8 @@ def source_problems(workspace: Workspace) -> list[Problem]:
             found.append(Problem("source_failing", subject, row["failing_since_at"], said, True))
         elif lacks:
             first = row["oldest_missing_date"]
-            is_old = len(workspace.calendars.known_sessions(row["market"], first, row["checked_at"].date())) > 2
+            until = min(row["checked_at"].date(), workspace.today())
+            is_old = len(workspace.calendars.known_sessions(row["market"], first, until)) > 2
             since = dt.datetime.combine(first, dt.time(), dt.UTC)
             found.append(Problem("sessions_missing", subject, since, f"{subject}: {lacks}", is_old))
     return found

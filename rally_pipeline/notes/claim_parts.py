@@ -236,6 +236,31 @@ def day_window(passage: Passage, start: int, end: int, *, is_daily: bool = False
     )
 
 
+_OPEN_BEGINNING: Final = re.compile(
+    r"\b[Ss]ince (?=(?:the|its|their|an?|last|this|early|late|mid)\b|[A-Z\d])|以[来來]|至今"
+)
+
+
+#: "its biggest loss since the crisis": how long an extreme is, not since when the move runs.
+_OF_EXTREME: Final = re.compile(
+    r"\b(?:most|best|worst|least|record|first|highs?|lows?|peak|\w{3,}est)\b[^,;:]*$", re.IGNORECASE
+)
+
+
+def has_open_beginning(passage: Passage, start: int, end: int) -> bool:
+    """Whether words between two offsets state a beginning that no window of the sentence holds: "since the ceasefire".
+
+    What is told over such a stretch is not of the day, however long the stretch is.
+    """
+    for match in _OPEN_BEGINNING.finditer(passage.text, start, end):
+        if any(one.start <= match.end() and match.start() < one.end for one in passage.windows):
+            continue
+        before = passage.text[max(passage.start, match.start() - 48) : match.start()]
+        if _OF_EXTREME.search(before) is None and not passage.text.startswith(("最", "新高", "新低"), match.end()):
+            return True
+    return False
+
+
 def stretch_before(passage: Passage) -> Window | None:
     """The stretch longer than a day that the sentence before speaks of, as inherited; ``None`` if it names none."""
     earlier = passage.previous

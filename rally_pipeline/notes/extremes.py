@@ -16,6 +16,7 @@ from typing import Final
 from rally_pipeline.notes import claim_parts, moves, moves_zh
 from rally_pipeline.notes.clauses import Clauses, chinese_clauses, clauses
 from rally_pipeline.notes.noun_phrases import Found, Subject, says_price
+from rally_pipeline.notes.numeric_words import PRONOUNS
 from rally_pipeline.notes.predicates import SKIP, VERB_KINDS, piece_bounds, stance_before, subjects_of, token_at
 from rally_pipeline.notes.records import (
     Claim,
@@ -27,10 +28,11 @@ from rally_pipeline.notes.records import (
     Window,
     WindowKind,
 )
+from rally_pipeline.notes.yield_moves import YIELD
 
 _ANCHOR: Final = re.compile(
     r"\b(?:(?P<superlative>highest|lowest|(?:strongest|weakest)(?=[^\w\s]|$|\s(?:level|clos|since|in|against"
-    r"|point|value)))"
+    r"|point|value))|(?:best|worst|top) (?:price|level|close|finish|settlement)(?= (?:since|in|for|this)\b))"
     r"|(?P<move>(?:biggest|largest|sharpest|steepest|best|worst|strongest|weakest|fastest|deepest|record"
     r"|greatest)"
     r"(?: (?:one-day|single-day|single-session|daily|weekly|monthly|quarterly|annual|yearly|percentage|point"
@@ -43,11 +45,12 @@ _ANCHOR: Final = re.compile(
     r"|(?P<most>(?:by )?the most|(?:the|its|their) (?P<worst>worst|best|biggest|largest|steepest|sharpest|fastest))"
     r"(?= (?:in|since|on|this|for)\b)"
     r"|(?P<noun>highs?|lows?|peaks?|troughs?|bottom)"
-    r"|(?P<record>records?))\b",
+    r"|(?P<record>records?|unprecedented))\b",
     re.IGNORECASE,
 )
 _TRIGGER: Final = re.compile(
-    r"most|high|low|record|peak|strongest|weakest|biggest|largest|best|worst|sharpest|steepest|trough|fastest",
+    r"most|high|low|record|peak|strongest|weakest|biggest|largest|best|worst|sharpest|steepest|trough|fastest"
+    r"|unprecedented|first time",
     re.IGNORECASE,
 )
 _NEAR: Final = re.compile(
@@ -69,7 +72,7 @@ _FROM: Final = re.compile(
 )
 _RECORD_BEFORE: Final = re.compile(
     r"\b(?:hit(?:s|ting)?|at|set(?:s|ting)?|to|new|fresh|reach\w*|touch\w*|notch\w*|near\w*|closed?|another|log(?:s"
-    r"|ged)?|a|all-time|of|post(?:s|ed)?|straight|consecutive|successive|first|second|third|[a-z]+th|\d+th|scor\w+"
+    r"|ged)?|an?|all-time|of|post(?:s|ed)?|straight|consecutive|successive|first|second|third|[a-z]+th|\d+th|scor\w+"
     r"|mark\w*|clos\w+|more)\s*$",
     re.IGNORECASE,
 )
@@ -107,6 +110,24 @@ _PERIODS: Final = (
     ("day", re.compile(r"\b(?:day|daily|one-day|session)", re.IGNORECASE)),
 )
 _DOWN_THING: Final = re.compile(r"drop|fall|loss|decline|plunge|slump|slide|sell", re.IGNORECASE)
+
+
+_FIRST_TIME: Final = re.compile(r"\bfor the first time\b", re.IGNORECASE)
+#: Directly before a level: on which side of it a price came.
+_PASSED: Final = re.compile(
+    r"\b(?:(?P<above>above|past|over|through|topp(?:ed|ing)|surpass(?:ed|ing)|cross(?:ed|ing)|exceed(?:ed|ing)"
+    r"|breach(?:ed|ing)|reclaim(?:ed|ing))|(?P<below>below|under|beneath))\b[^\d,;]{0,12}$",
+    re.IGNORECASE,
+)
+_ITS: Final = re.compile(r"\d[^;:]{0,24}, (?:to |at |hitting |reaching )?(?:its|their) $", re.IGNORECASE)
+_MARKED: Final = re.compile(
+    r"\b(?:mark(?:s|ed|ing)|was|is|represent(?:s|ed|ing)) (?:the|its|their|a)\s+$", re.IGNORECASE
+)
+_PER_UNIT: Final = re.compile(
+    r" (?:yen |yuan |won |rupees )?(?:per|to the|against the|versus the) (?:US |U\.S\. )?(?:dollar|euro|greenback)",
+    re.IGNORECASE,
+)
+_BESIDE: Final = re.compile(r"[^,;:]*,\s+(?:to |at )?(?:its|their|the) ", re.IGNORECASE)
 
 
 #: Of a sentence at most so many extremes are read.
@@ -149,6 +170,37 @@ def find(passage: Passage) -> list[Claim]:
                 continue
             used.add(id(anchor.window))
             made.append(_claim(passage, anchor, subject))
+    return made + _first_times(passage, used)
+
+
+def _first_times(passage: Passage, used: set[int]) -> list[Claim]:
+    """As in "closed above 4,000 for the first time since 2021": beside a level, the highest since then."""
+    text = passage.text
+    made: list[Claim] = []
+    for match in _FIRST_TIME.finditer(text, passage.start, passage.end):
+        window = next((one for one in passage.windows if 0 <= one.start - match.end() <= 1), None)
+        if window is None or window.kind is not WindowKind.LOOKBACK or id(window) in used:
+            continue
+        for one in reversed(moves.readings(passage)):
+            if one.role != "level" or one.quantity.end > match.start():
+                continue
+            between = text[one.quantity.end : match.start()]
+            way = _PASSED.search(text, max(passage.start, one.quantity.start - 24), one.quantity.start)
+            if way is None or len(between) > 40 or re.search(r"[,;:.]|\b(?:and|while|but|as)\b", between):
+                break
+            subject = one.subject
+            sign = one.sign or (-1 if way["below"] else 1)
+            is_rate = subject.asset == "currency" or _PER_UNIT.match(text, one.quantity.end) is not None
+            if (way["below"] and one.sign > 0) or (is_rate and not one.sign):
+                # "traded past 150 per dollar": which of the two is stronger, the words do not tell.
+                break
+            if subject.is_reference and not subject.symbol and subject.text.lower() in PRONOUNS:
+                break
+            made.append(_claim(passage, _Anchor(match.start(), match.end(), "first_time", sign, window), subject))
+            used.add(id(window))
+            break
+        if len(made) >= MAX_ANCHORS:
+            break
     return made
 
 
@@ -185,14 +237,14 @@ def _anchors(passage: Passage) -> list[_Anchor]:
                 continue
             if _RECORD_BEFORE.search(text[max(passage.start, match.start() - 24) : match.start()]) is None:
                 continue
-            sign = 1
+            sign = _sign_of_record(passage, match.start())
         elif kind == "move":
             thing = match["thing"].lower()
             sign = -1 if _DOWN_THING.search(thing) or word.startswith(("worst", "weakest")) else 1
             made.append(_Anchor(match.start(), match.end(), kind, sign, window, word))
             continue
         else:
-            sign = -1 if word.startswith(("low", "weakest", "trough", "bottom")) else 1
+            sign = -1 if word.startswith(("low", "weakest", "worst", "trough", "bottom")) else 1
         made.append(_Anchor(match.start(), match.end(), kind, sign, window))
     return made
 
@@ -206,6 +258,18 @@ def _sign_before(passage: Passage, offset: int) -> int:
         if token.kind not in ("qty", "win") and token.low not in (",", "to", "or"):
             break
     return 0
+
+
+def _sign_of_record(passage: Passage, offset: int) -> int:
+    """Which way a price went to its record: down in "fell to a record 84.9 per dollar", else up."""
+    tokens = clauses(passage).tokens
+    before = [token for token in tokens if token.end <= offset][-5:]
+    if not any(token.low == "to" for token in before):
+        return 1
+    return next(
+        (token.sign for token in reversed(before) if token.kind == "move"),
+        1,
+    )
 
 
 def _sign_of_clause_before(passage: Passage, offset: int) -> int:
@@ -280,7 +344,23 @@ def _subjects(passage: Passage, anchor: _Anchor) -> Found:
         return [of_yield]
     if _NOT_PRICE.search(passage.text, start, min(max(end, last), last + (40 if anchor.kind == "record" else 16))):
         return None
-    return subjects_of(passage, first, last, is_beside=anchor.kind != "move")
+    result = subjects_of(passage, first, last, is_beside=anchor.kind != "move")
+    if result is None and anchor.kind == "move" and _MARKED.search(passage.text, passage.start, first) is not None:
+        # "Copper's 13% jump marked its biggest gain since": of what jumped.
+        before = [one for one in moves.readings(passage) if one.role == "return" and one.quantity.end <= first]
+        if before and not re.search(r"[;:]", passage.text[before[-1].end : first]):
+            return [before[-1].subject]
+    if isinstance(result, list) and len(result) == 1 and _ITS.search(passage.text, passage.start, first) is not None:
+        # "while the B piled on 11 percent, to 2,146, its best level": of what moved last, not of the A before it.
+        only = result[0]
+        nearer = [
+            one.subject
+            for one in moves.readings(passage)
+            if only.end <= one.subject.start and one.subject.end <= one.quantity.end <= first
+        ]
+        if nearer and nearer[-1].text != only.text and not re.search(r"[;:]", passage.text[nearer[-1].end : first]):
+            return [nearer[-1]]
+    return result
 
 
 def _yield_before(passage: Passage, start: int, first: int) -> Subject | None:
@@ -289,9 +369,12 @@ def _yield_before(passage: Passage, start: int, first: int) -> Subject | None:
     if "ield" not in passage.text[start:first]:
         return None
     found = None
-    for match in _YIELD.finditer(passage.text, start, first):
+    for match in YIELD.finditer(passage.text, start, first):
         found = match
-    if found is None or re.search(r"[,;:]", passage.text[found.end() : first]):
+    if found is None:
+        return None
+    between = passage.text[found.end() : first]
+    if re.search(r"[,;:]", between) and _BESIDE.fullmatch(between) is None:
         return None
     if any(found.end() < one.start < first for one in passage.mentions if one.kind in _PRICED):
         return None
@@ -299,13 +382,6 @@ def _yield_before(passage: Passage, start: int, first: int) -> Subject | None:
 
 
 _PRICED: Final = frozenset({MentionKind.INSTRUMENT, MentionKind.BROKER})
-_YIELD: Final = re.compile(
-    r"\b[Yy]ields? (?:on|of) (?:the )?(?:[\w.&-]+ ){0,6}?(?:notes?|bonds?|bunds?|gilts?|Treasur(?:y|ies)|JGBs?"
-    r"|debt|paper)\b"
-    r"(?: notes?| bonds?)?"
-    r"|\b(?:(?:(?!The\b)[A-Z][\w.&-]*|\d+-year|benchmark|long-term|short-term|sovereign|government) ){0,4}"
-    r"(?:(?:bond|Treasury|note|gilt|bund) )?[Yy]ields?\b"
-)
 
 
 def _claim(passage: Passage, anchor: _Anchor, subject: Subject) -> Claim:
@@ -459,6 +535,7 @@ _ZH_FROM: Final = re.compile(r"(?:由|从|從|自|较|較|比|距|距离|距離|
 _ZH_NOT_PRICE: Final = re.compile(
     r"成交|净买|淨買|净流|淨流|流入|流出|销售|銷售|利润|利潤|盈利|收入|失业|失業|利率|通胀|房价|樓價|持仓|持倉|产量|產量"
 )
+_ZH_IS: Final = re.compile(r"[为為是属屬即乃创創见見]?(?:下了?|了)?(?:逾|近|约|約)?")
 _ZH_NEAR: Final = re.compile(r"(?:近|接近|逼近|迫近|贴近|貼近|附近|徘徊)")
 
 
@@ -489,6 +566,10 @@ def _find_chinese(passage: Passage) -> list[Claim]:
                 continue
             before = [one for one in named if one.end <= first]
             subjects = before[-1:] or moves_zh.name_before(passage, start, first) or last
+            if not subjects and start > passage.start and _ZH_IS.fullmatch(text, start, first):
+                # "报7.35，为两年最低": of what the level of the clause before is of.
+                levels = [one for one in moves_zh.readings(passage) if one.role == "level" and one.end <= start]
+                subjects = [levels[-1].subject] if levels and start - levels[-1].end <= 3 else []
             if not subjects:
                 continue
             if subjects is last and _ZH_NOT_PRICE.search(text, last[0].end, first):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from rally_pipeline.notes import claim_parts
 from rally_pipeline.notes.claim_parts import LENGTHS, STRETCHES
 from rally_pipeline.notes.clauses import clauses
-from rally_pipeline.notes.dates import month_number
+from rally_pipeline.notes.dates import MONTH, month_number
 from rally_pipeline.notes.flow_subjects import Flow, carried_from, flow_at
 from rally_pipeline.notes.flow_words import (
     COMPARABLE,
@@ -30,16 +30,22 @@ from rally_pipeline.notes.flow_words import (
 )
 from rally_pipeline.notes.predicates import stance_before, token_at
 from rally_pipeline.notes.records import Claim, ClaimType, Comparator, Direction, Passage, Window, WindowKind
-from rally_pipeline.notes.stretches import latest_ended_month, month_days
+from rally_pipeline.notes.stretches import latest_ended_month, month_days, month_span
 
 
 def pace(passage: Passage) -> list[Claim]:
     """A likeness said of the flow of the sentences before: "The pace is comparable to September's rush"."""
     hints = ZH_COMPARABLE_HINTS if passage.is_chinese else COMPARABLE_HINTS
-    if passage.previous is None or not claim_parts.says_any(passage, hints):
+    if not claim_parts.says_any(passage, hints):
         return []
     carried = carried_from(passage)
-    return _likenesses(passage, [], carried) if carried else []
+    return _likenesses(passage, [], carried)
+
+
+_OF_ANOTHER = re.compile(
+    r"(?:%|percent|per cent|half|third|quarter|fraction) of (?:the|its|last [\w’']+) $|\b(?:short of|below|than|from) (?:the|its|last [\w’']+) $",
+    re.IGNORECASE,
+)
 
 
 def comparisons(passage: Passage, subjects: list[Flow], carried: list[Flow]) -> list[Claim]:
@@ -53,6 +59,9 @@ def comparisons(passage: Passage, subjects: list[Flow], carried: list[Flow]) -> 
             not passage.is_chinese
             and FLOW_NOUN.search(text, max(passage.start, match.start() - 120), match.end()) is None
         ):
+            continue
+        if not passage.is_chinese and _OF_ANOTHER.search(text, max(passage.start, match.start() - 30), match.start()):
+            # "already 7% of the record booked last year": a record of another time.
             continue
         window = _length(passage, match)
         if window is None or any(one.window is window for one in made):
@@ -91,6 +100,8 @@ def _likenesses(passage: Passage, subjects: list[Flow], carried: list[Flow]) -> 
     made: list[Claim] = []
     for match in (ZH_COMPARABLE if passage.is_chinese else COMPARABLE).finditer(text, passage.start, passage.end):
         flow = flow_at(subjects, carried, match.end())
+        if not subjects and not passage.is_chinese:
+            flow = _flow_likened(passage, match.start()) or flow
         if flow is None:
             continue
         words = ZH_PACE if passage.is_chinese else PACE
@@ -103,7 +114,7 @@ def _likenesses(passage: Passage, subjects: list[Flow], carried: list[Flow]) -> 
         last = max(window.end, match.end())
         tail = re.compile(
             r"(?:['’]s)?(?: \w+){0,2}? (?:rush|surge|wave|spree|pace|levels?|buying|inflows?|rally|peak|highs?"
-            r"|frenzy)\b|的?(?:水平|规模|規模|高峰期?|抢购潮|搶購潮|热潮|熱潮|速度|步伐|力度)?(?:相若|相当|相當|相近|媲美|看齐|看齊)|的?(?:水平|高峰|抢购潮|搶購潮|热潮|熱潮|规模|規模)",
+            r"|frenzy|stampede)\b|的?(?:水平|规模|規模|高峰期?|抢购潮|搶購潮|热潮|熱潮|速度|步伐|力度)?(?:相若|相当|相當|相近|媲美|看齐|看齊)|的?(?:水平|高峰|抢购潮|搶購潮|热潮|熱潮|规模|規模)",
             re.IGNORECASE,
         ).match(text, last, min(passage.end, last + 40))
         if tail is not None:
@@ -123,9 +134,49 @@ def _likenesses(passage: Passage, subjects: list[Flow], carried: list[Flow]) -> 
     return made
 
 
+#: Flows with no owner, as the subject of a likeness: "Net inflows are on a par with".
+_FLOW_LIKENED = re.compile(
+    r"(?:^|(?<=[\s“\"]))(?P<what>(?:(?:the|net|weekly|monthly|daily|foreign|fund|equity|recent) ){0,3}(?:in|out)flows?"
+    r"(?: (?:momentum|pace|total|volumes?|size))?)(?: (?:this|so far|last|in|over|into) [\w ]{1,24})? "
+    r"(?:is|are|was|were|has been|have been|looks?|seems?|now)(?: (?:now|already|broadly|roughly|almost|nearly))? $",
+    re.IGNORECASE,
+)
+
+
+def _flow_likened(passage: Passage, at: int) -> Flow | None:
+    """The flow that stands as the subject directly before a likeness, if no owner of it is named."""
+    begin = max(passage.start, at - 90)
+    match = _FLOW_LIKENED.search(passage.text[begin:at])
+    if match is None:
+        return None
+    return Flow(begin + match.start("what"), begin + match.end("what"), match["what"], "")
+
+
+_MONTHS_OF = re.compile(
+    rf" (?:the |that of |those of |what was seen in )?(?P<first>(?-i:{MONTH}))\s?(?:[-–/]|to|and)\s?(?P<last>(?-i:{MONTH})),? (?P<year>20\d\d)",
+    re.IGNORECASE,
+)
+
+
+def _months_compared(passage: Passage, at: int) -> Window | None:
+    """Two months of a year behind a likeness: "the September-October 2024 rush"."""
+    named = _MONTHS_OF.match(passage.text, at, passage.end)
+    if named is None:
+        return None
+    year = int(named["year"])
+    first, last = month_number(named["first"]), month_number(named["last"])
+    if first > last:
+        return None
+    begin, final = month_span(year, first)[0], month_span(year, last)[1]
+    return Window(named.start("first"), named.end(), WindowKind.PERIOD, begin, begin, final)
+
+
 def _compared_with(passage: Passage, match: re.Match[str]) -> Window | None:
     """The stretch a flow is likened to: a time of its own, or the month in "the rush of September"."""
     text = passage.text
+    months = None if passage.is_chinese else _months_compared(passage, match.end())
+    if months is not None:
+        return months
     for one in passage.windows:
         if (
             one.kind in STRETCHES

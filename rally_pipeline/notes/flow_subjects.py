@@ -47,6 +47,9 @@ def subjects_in(passage: Passage) -> list[Flow]:
         lead = _LEAD.match(match.group())
         start = match.start() + (lead.end() if lead is not None else 0)
         made.append(Flow(start, match.end(), passage.text[start : match.end()], flow_id))
+    if len(made) > 1:
+        # "EPFR data showed that equity funds took in": who counts it is not whose money it is.
+        made = [one for one in made if not one.text.startswith("EPFR")] or made
     if any(one.flow_id.startswith("southbound_") for one in made) and _is_northbound(passage):
         # Both directions use the channels.
         made = [replace(one, flow_id="") if one.flow_id.startswith("southbound_") else one for one in made]

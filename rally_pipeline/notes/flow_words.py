@@ -30,7 +30,7 @@ TRIGGER: Final = (
         "overseas",
         "onshore",
     ),
-    *("hedge funds", "global funds", "etf"),
+    *("hedge funds", "global funds", "etf", "epfr", "equity funds", "bond funds", "stock funds"),
 )
 ZH_TRIGGER: Final = (
     *(
@@ -62,7 +62,9 @@ SUBJECT: Final = re.compile(
     r"\b(?:(?P<north>northbound(?: \w+)?|overseas (?:investors|funds)|foreign (?:institutional "
     r"|portfolio )?(?:investors|funds|capital|money)|FIIs?\b|FPIs?\b|DIIs?\b"
     r"|global (?:funds|investors)|hedge funds|retail investors|(?:[\w-]+-backed |equity |gold |bond |stock |China "
-    r"|money[- ]market )?(?:ETFs?|mutual funds)|EPFR(?: Global)?|long-only funds)"
+    r"|money[- ]market )?(?:ETFs?|mutual funds)|foreigners"
+    r"|(?:(?:China|Chinese|Hong Kong|Asian?|Japan(?:ese)?|US|European?|Indian?|Korean?|emerging[- ]market|EM|global) )?"
+    r"(?:equity|bond|stock|money[- ]market) (?:mutual )?funds|EPFR(?: Global)?|long-only funds)"
     rf"|(?P<sse>(?:(?:via|through|in|on|of) (?:the )?)?Shanghai(?:[-–— ]Hong Kong)?{_CHANNEL}(?!\w)"
     rf"|(?:via|through) (?:the )?Shanghai{_NO_MARKET})"
     rf"|(?P<szse>(?:(?:via|through|in|on|of) (?:the )?)?Shenzhen(?:[-–— ]Hong Kong)?{_CHANNEL}(?!\w)"
@@ -97,8 +99,8 @@ AMOUNT_AFTER: Final = re.compile(
     r"(?:[ -]*\b(?:worth|of|in|into|a|daily|weekly|monthly|cumulative|total|southbound|northbound|mainland|additional"
     r"|record|the|has|have|had|was|were|been|that|money|funds|capital)\b){0,8}[ -]*(?:net[ -])?"
     r"(?:(?P<turnover>turnover|trading value)"
-    r"|(?P<inflow>inflows?|flowed in(?:to)?|flowing into|poured in(?:to)?|came in)"
-    r"|(?P<outflow>outflows?|flowed out|left)"
+    r"|(?P<inflow>inflows?|flowed in(?:to)?|flowing into|poured in(?:to)?|came in|enter(?:s|ed|ing)?)"
+    r"|(?P<outflow>outflows?|flowed out|left|leav(?:e|es|ing)|exit(?:s|ed|ing)?)"
     r"|(?P<buy>purchases|buying|bought)|(?P<sell>selling|sales|sold|withdrawals))\b",
     re.IGNORECASE,
 )
@@ -168,7 +170,7 @@ ZH_TOTAL: Final = re.compile(
 
 #: What "comparable to" may be said of in a sentence that goes on about the flow of the one before.
 PACE: Final = re.compile(
-    r"\b(?:pace|speed|rate|buying|purchases|inflows?|flows?|rush|amounts?|totals?|sums?|figures?|scale|size|sums?"
+    r"\b(?:pace|speed|rate|buying|purchases|(?:in|out)?flows?|rush|amounts?|totals?|sums?|figures?|scale|size|sums?"
     r"|tally|spree|momentum|it|that|this|which)\b",
     re.IGNORECASE,
 )
@@ -213,6 +215,13 @@ AND_CHANNEL: Final = re.compile(
     r"|totalled|totaled|,) ?)?$",
     re.IGNORECASE,
 )
+#: Behind an amount set beside another of the same flow: "of the HK$800bn booked in all of last year".
+BOOKED: Final = re.compile(
+    r"(?:[ -](?:odd|plus|or so))?(?: (?:that was|which was|was))? (?:booked|recorded|registered|logged|posted|notched(?: up)?)\b",
+    re.IGNORECASE,
+)
+#: Between a channel and its part of an amount named before: 其中沪港股通占12亿元.
+ZH_PART: Final = re.compile(r"(?:则|則|分别|分別)?[占佔](?:了)?(?:约|約|近|逾)?")
 NET_FLOW: Final = re.compile(r"\bnet (?:in|out)flows?\b", re.IGNORECASE)
 NORTHBOUND: Final = re.compile(r"northbound|北向|[沪滬深]股通", re.IGNORECASE)
 SOUTHBOUND: Final = re.compile(r"southbound|南向|南下|北水|mainland|港股通", re.IGNORECASE)

@@ -24,6 +24,7 @@ from rally_pipeline.notes.flow_words import (
     AMOUNT_AFTER,
     AMOUNT_BEFORE,
     AND_CHANNEL,
+    BOOKED,
     CUMULATIVE,
     DIRECTION,
     EXCLUDED,
@@ -33,6 +34,7 @@ from rally_pipeline.notes.flow_words import (
     TRIGGER,
     ZH_AFTER,
     ZH_BEFORE,
+    ZH_PART,
     ZH_TOTAL,
     ZH_TRIGGER,
 )
@@ -149,6 +151,10 @@ def _amounts(passage: Passage, subjects: list[Flow], carried: list[Flow]) -> lis
             roles[index] = (role, flow)
             made.append(_claim(passage, quantity, role, flow, is_twin=False, first=None, is_gross=is_gross))
             continue
+        if found is None and index - 1 in roles and roles[index - 1][0].metric == "net_buy":
+            booked = BOOKED.match(text, quantity.end, min(passage.end, quantity.end + 40))
+            if booked is not None:
+                found = replace(roles[index - 1][0], start=quantity.start, end=booked.end())
         if found is None:
             continue
         later = amounts[index + 1].start if index + 1 < len(amounts) else passage.end
@@ -364,6 +370,10 @@ def _window(passage: Passage, quantity: Quantity) -> Window | None:
     else:
         bounds = piece_bounds(passage, quantity.start)
     stretches = [one for one in passage.windows if one.kind in STRETCHES and not is_stated(passage, one)]
+    booked = None if passage.is_chinese else BOOKED.match(passage.text, quantity.end, passage.end)
+    if booked is not None:
+        # An amount set beside another has its own time behind it, or none that is told.
+        return next((one for one in stretches if 0 <= one.start - booked.end() <= 12), None)
     inside = [one for one in stretches if bounds[0] <= one.start and one.end <= bounds[1]]
     # A running total is over the longer stretch where a day is named too.
     longer = [one for one in inside if one.kind is not WindowKind.DAY]
@@ -400,7 +410,7 @@ def _window_around(passage: Passage, quantity: Quantity) -> Window | None:
     After a running total a further amount may be of the same stretch or of the day: then ``None``, as for a sentence
     that says only up to which day it counts.
     """
-    if stated_days(passage):
+    if stated_days(passage) or claim_parts.has_open_beginning(passage, passage.start, passage.end):
         return None
     hints = ZH_TRIGGER if passage.is_chinese else TRIGGER
     for number, earlier in enumerate(claim_parts.earlier_passages(passage)):
@@ -437,6 +447,14 @@ def _amounts_chinese(passage: Passage, subjects: list[Flow], carried: list[Flow]
         previous = None
         start, end = next(((s, e) for s, e in parts if s <= quantity.start < e), (passage.start, passage.end))
         role = _chinese_role(text, quantity, start, end)
+        if role is None and found:
+            part = next((one for one in reversed(subjects) if start <= one.start and one.end <= quantity.start), None)
+            if (
+                part is not None
+                and part.flow_id.startswith("southbound_")
+                and ZH_PART.fullmatch(text, part.end, min(quantity.start, max(part.end, quantity.hedge_start)))
+            ):
+                role = replace(found[-1][1], start=part.start, end=part.end)
         if role is None:
             continue
         flow = flow_at(subjects, carried, max(quantity.start, role.start))

@@ -74,6 +74,8 @@ class MoveReader(SentenceReader):
         if found is None and self.is_rejected:
             # "a decline in orders, below the forecast 0.4 percent drop" goes on about the orders.
             found = REJECT
+        if found is None and cue.form == "adverb":
+            found = self._ahead_of(cue, at)
         if found is None:
             found = inherited(self.found, self.passage, min(at, cue.at))
         self.is_rejected = isinstance(found, Reject)
@@ -92,6 +94,17 @@ class MoveReader(SentenceReader):
         rule = {"verb": "verb", "adverb": "adverb", "noun": "noun", "signed": "signed"}[cue.form]
         self._emit_group(group, role, found, cue, rule)
         return True
+
+    def _ahead_of(self, cue: Cue, at: int) -> list[Subject] | None:
+        """What "Down 31% from its January high, the stock …" at the start of a sentence is said of."""
+        tokens = self.tokens
+        if any(token.low not in ('"', "“", "(") for token in tokens[: min(cue.at, at)]) or cue.at > at:
+            return None
+        comma = next((index for index in range(at + 1, min(len(tokens), at + 14)) if tokens[index].low == ","), -1)
+        if comma < 0 or any(token.kind == "qty" for token in tokens[at + 1 : comma]):
+            return None
+        ahead = self._phrase_after(comma + 1)
+        return [ahead] if isinstance(ahead, Subject) else None
 
     def _is_on_year(self, at: int) -> bool:
         """Whether a number is counted from the same period of an earlier year: a figure of a company or an economy."""
@@ -168,6 +181,9 @@ class MoveReader(SentenceReader):
         assert quantity is not None
         if self.tokens[at - 1].low in ("minus", "negative") and at and quantity.value > 0:
             # "returned minus 1.3%"
+            sign = -1
+        if quantity.value < 0 and linked is None:
+            # "returned 15%, 13% and -0.7%": a minus that is printed stands above the verb.
             sign = -1
         # The subject belongs to the span where it stands in the same piece; else the verb begins it.
         begins = [cue_start, quantity.start]
@@ -336,6 +352,12 @@ class MoveReader(SentenceReader):
                 return Cue(index, token.sign, "adverb")
             if kind in ("noun", "move"):
                 return Cue(index, token.sign, "noun", self._noun_start(at)) if can_be_noun(token) else None
+            if token.low == "to" and [one.low for one in tokens[index + 1 : index + 3]] in (
+                ["the", "good"],
+                ["the", "bad"],
+            ):
+                # "ended the week 2% to the good"
+                return Cue(index + 2, 1 if tokens[index + 2].low == "good" else -1, "adverb")
             if token.low in _SKIP_FORWARD or kind == "win" or (token.kind == "qty" and tokens[index - 1].low == "or"):
                 pass
             elif token.low in ("and", ",") and index + 1 < size and tokens[index + 1].kind == "qty":
@@ -433,6 +455,9 @@ class MoveReader(SentenceReader):
                     return beside
         elif index and tokens[index - 1].low == ":":
             return self._beside(index - 1)
+        elif index > 2 and tokens[index - 1].low == "," and tokens[index - 2].low in ("next", "second", "third"):
+            # "the Taiex and the Kospi next, adding 4% and 3%"
+            return subjects_before(self.found, index - 2, self.passage)
         return subjects_before(self.found, index, self.passage)
 
     def _beside(self, mark: int) -> list[Subject] | None:
@@ -521,10 +546,30 @@ class MoveReader(SentenceReader):
             last += 1
         return judge(tokens[at:last], self.passage) if last > at else None
 
+    def _by_of(self, at: int, role: str) -> bool:
+        """As in "A is up by a fifth, B by 13 percent": the move before has no number of its own."""
+        tokens = self.tokens
+        last = at - 2
+        if last < 1 or tokens[at - 1].low != "by":
+            return False
+        first = phrase_start(self.found, last, self.piece[last])
+        if first > last or first < 3 or tokens[first - 1].low not in (",", "and", ";"):
+            return False
+        cue = next((index for index in range(first - 2, max(-1, first - 12), -1) if tokens[index].sign), -1)
+        if cue < 0 or not any(token.low == "by" for token in tokens[cue : first - 1]):
+            return False
+        subject = judge(tokens[first : last + 1], self.passage)
+        if not isinstance(subject, Subject) or not subject.is_name:
+            return False
+        self._add(at, role, subject, tokens[cue].sign, subject.start, "elliptic")
+        return True
+
     def _elliptic(self, at: int, role: str) -> bool:
         """As in "… and the S&P 500 4 percent", "compared with 4 percent for the S&P 500"."""
-        if not self.made or role != "return":
+        if role != "return":
             return False
+        if not self.made:
+            return self._by_of(at, role)
         previous = next((one for one in reversed(self.made) if one.role == role), None)
         if previous is None or self.piece[at] - previous.piece > 2:
             return False

@@ -66,7 +66,23 @@ _QUALITIES: Final = frozenset(
         "asian",
     }
     | {"january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november"}
-    | {"december", "dec", "feb", "jan", "aug", "sept", "oct", "nov", "iron", "palm", "heating", "natural", "texas"}
+    | {
+        "december",
+        "dec",
+        "feb",
+        "jan",
+        "aug",
+        "sept",
+        "oct",
+        "nov",
+        "iron",
+        "palm",
+        "heating",
+        "natural",
+        "texas",
+        "offshore",
+        "onshore",
+    }
 )
 _DETERMINERS: Final = frozenset(
     {
@@ -296,12 +312,17 @@ def _plain(phrase: list[Token], passage: Passage) -> Subject | Reject | None:
         )
     if low in words.NOT_TRADED:
         return REJECT
+    if low == "tech" and len(phrase) > 1 and phrase[-2].kind == "cap" and _is_place_adjective(phrase[-2].low):
+        # "Chinese tech is off 3%"
+        start = phrase[-2].start
+        return Subject(start, head.end, text[start : head.end])
     if head.kind == "cap":
         start = _run_start(phrase, len(phrase) - 1)
         name = text[start : head.end]
         if name.isupper() and len(name) > 14:
             return REJECT
-        if start <= passage.start + 1 and " " not in name and name.endswith(("ies", "tions", "ments", "ers")):
+        is_plural = start <= passage.start + 1 and " " not in name and name.endswith(("ies", "tions", "ments", "ers"))
+        if is_plural and low not in words.SECTORS:
             return REJECT
         symbol = words.PROXIES.get(name.lower(), "")
         if not symbol and (whole := _as_labelled(passage, start, head.end)) is not None:

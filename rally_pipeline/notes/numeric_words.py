@@ -274,6 +274,12 @@ COMMODITY_HEADS: Final = word_set(
     cryptocurrency tin lead
     """
 )
+#: Plurals that alone, at the start of a sentence, name a sector: "Utilities rose 2%".
+SECTORS: Final = word_set(
+    """
+    utilities insurers retailers developers brokers automakers carmakers chipmakers exporters homebuilders miners
+    """
+)
 COMPANY_HEADS: Final = word_set(
     """
     company firm giant group bank lender airline carrier brand conglomerate chain titan platform business startup

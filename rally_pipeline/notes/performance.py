@@ -12,7 +12,7 @@ from __future__ import annotations
 import bisect
 from dataclasses import replace
 
-from rally_pipeline.notes import claim_parts, moves, moves_zh
+from rally_pipeline.notes import claim_parts, moves, moves_zh, yield_moves
 from rally_pipeline.notes.claim_parts import STRETCHES
 from rally_pipeline.notes.move_parts import Reading
 from rally_pipeline.notes.records import Claim, ClaimType, Passage, QuantityKind, Window, WindowKind
@@ -32,7 +32,7 @@ def find(passage: Passage) -> list[Claim]:
     if not passage.quantities:
         return []
     found = all_readings(passage)
-    return [_claim(passage, one, found) for one in found if one.role != "level"]
+    return [_claim(passage, one, found) for one in found if one.role != "level"] + yield_moves.find(passage)
 
 
 def all_readings(passage: Passage) -> list[Reading]:
@@ -98,6 +98,8 @@ def window_of(passage: Passage, reading: Reading, found: list[Reading]) -> Windo
         stretch = claim_parts.stretch_before(passage)
         if stretch is not None or reading.tense == "perfect":
             return stretch
+    if claim_parts.has_open_beginning(passage, reading.clause_start, reading.clause_end):
+        return None
     is_daily = any(one.role == "level" and one.subject == reading.subject for one in found[:MAX_LIST])
     return claim_parts.day_window(passage, reading.quantity.start, reading.quantity.end, is_daily=is_daily)
 

@@ -37,6 +37,10 @@ _EXTREME = re.compile(
     r"(?: (?:levels?|readings?|points?|end|of (?:its|the|their) range|exposure|net|gross|high|low)){0,3}",
     re.IGNORECASE,
 )
+#: "net exposure … is in the 93rd percentile".
+_PERCENTILE = re.compile(
+    r"[^.;:]{0,60}?\b(?P<place>\d{1,2}(?:\.\d)?)(?:st|nd|rd|th)?[- ](?:percentile|pctl|pctile)\b", re.IGNORECASE
+)
 _EXTREME_CHINESE = re.compile(
     r"(?P<near>接近|逼近|临近|臨近|贴近|貼近|处于|處於)?(?:近|过去|過去)?[\u4e00-\u9fff\d]{0,8}?"
     r"(?:(?P<high>最高|新高|高位|高点|高點|峰值)|(?P<low>最低|新低|低位|低点|低點))(?:水平|水準|位|点|點|附近)*"
@@ -71,7 +75,8 @@ def exposures(passage: Passage) -> list[Claim]:
             continue
         extreme = _nearest(_EXTREME_CHINESE if chinese else _EXTREME, passage, match.start(), match.end(), 70)
         move = _nearest(_RISE_CHINESE if chinese else _RISE, passage, match.start(), match.end(), 50)
-        if extreme is None and (move is None or move.start() < match.end()):
+        place = None if chinese else _PERCENTILE.match(text, match.end(), min(passage.end, match.end() + 70))
+        if extreme is None and (move is None or move.start() < match.end()) and place is None:
             continue
         level = level_after(passage, match.end(), 70)
         first, last = match.span()
@@ -99,6 +104,10 @@ def exposures(passage: Passage) -> list[Claim]:
             direction = Direction.DOWN if move.group("down") else Direction.UP
             last = max(last, move.end())
             window = window_near(passage, first, last)
+        elif place is not None:
+            direction = Direction.UP if float(place["place"]) >= 50 else Direction.DOWN
+            last = max(last, place.end())
+            window = window_near(passage, first, last)
         polarity = -1 if direction is Direction.DOWN else 1
         claim = statement(
             passage,
@@ -112,7 +121,7 @@ def exposures(passage: Passage) -> list[Claim]:
             comparator=comparator,
             window=window,
             subject=market_near(passage, first, last),
-            extra={"investors": who},
+            extra={"investors": who, **({"percentile": float(place["place"])} if place is not None else {})},
         )
         if level is not None:
             quantity = passage.quantities[level]

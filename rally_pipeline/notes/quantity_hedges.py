@@ -50,7 +50,7 @@ _WIDEST = max(map(len, _MEANING)) + 12
 _BLANKS = {ord(char): " " for char in "\n\t\u00a0\u2009\u202f"}
 # "went up to 85", "moved close to": then "up to" is where the number goes, not its bound.
 _MOTION = re.compile(
-    r"(?:moved|went|going|gone|goes|push(?:ed|es)?|back|edged|crept|climbed|shot|bid|bumped|it|them|marked)\s\Z"
+    r"(?:moved|went|going|gone|goes|push(?:ed|es)?|back|edged|crept|climbed|shot|bid|bumped|it|them|marked|add(?:s|ed|ing)?|sum(?:s|med)?|tot(?:s|ted))\s\Z"
 )
 _AFTER = re.compile(
     r"\s?(?P<approx>左右|上下|or so\b|or thereabouts\b|-ish\b)|\s?(?P<at_least>以上|之上|or more\b|or higher\b|or "

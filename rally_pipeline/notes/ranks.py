@@ -55,9 +55,11 @@ _ZH_TRIGGER: Final = (
 )
 _SUPERLATIVE: Final = re.compile(
     r"\b(?:(?P<among>(?:one of|among)(?: the)? )?(?P<owner>(?:the )?(?:world|region|city|country|continent|globe"
-    r"|asia|europe|year|market|sector)['’]?s? )?"
+    r"|asia|europe|year|day|session|week|month|market|sector)['’]?s? )?"
     + _PLACE.format("nth")
-    + r"?[- ]?(?P<sup>best|worst|top|strongest|weakest|biggest|largest)[- ](?:percentage )?"
+    + r"?[- ]?(?P<sup>best|worst|top|strongest|weakest|biggest|largest)[- ]"
+    r"(?:(?:percentage|blue[- ]chip|large-cap|mid-cap|small-cap|single-stock|one-day|single-day|daily|weekly|monthly"
+    r"|index|sector|constituent|individual|overall) ){0,2}"
     r"(?P<noun>performing|performers?|gainers?|losers?|decliners?|advancers?)"
     r"(?P<population>(?: (?!this\b|so\b|in\b|on\b|among\b|of\b|since\b|year\b|and\b|with\b|after\b|for\b|today\b"
     r"|as\b|is\b|was\b|behind\b|while\b|to\b|rose\b|fell\b|globally\b)[A-Za-z][\w&-]*){0,4})"
@@ -92,6 +94,13 @@ _OWNED: Final = re.compile(r"(?:['’]s?|\bmaking (?:it|them)) ?(?:one of the |a
 _NOT_PRICE: Final = re.compile(
     r"\b(?:loan|fund manager|brand|selling|earning|paid|employer|product|model|analyst|economy|economies"
     r"|non-performing)\w*\b",
+    re.IGNORECASE,
+)
+
+
+_STREAK: Final = re.compile(
+    r" for (?:an?|the) (?!year\b|week\b|month\b|day\b)[\w-]+ (?:straight |consecutive |successive |running )?"
+    r"(?:day|session|week|month|quarter|year)\b",
     re.IGNORECASE,
 )
 
@@ -227,6 +236,9 @@ def _claims(
 
 def _window(passage: Passage, first: int, last: int) -> Window | None:
     """The stretch a rank is over: the nearest after its words, else before."""
+    if _STREAK.match(passage.text, last, passage.end):
+        # "the worst performer for a third month": how long each is, not since when.
+        return None
     stretches = [_as_stretch(window, passage) for window in passage.windows if window.kind is not WindowKind.ALL_TIME]
     after = [window for window in stretches if window.start >= first]
     if after and after[0].start - last <= 80:

@@ -372,7 +372,7 @@ def _read_keep(words: Words, i: int, floor: int, limit: int, has_ticker: bool, l
         subject = subject_left(words, first, floor, lexicon)
         return spread(words, base, (subject,) if subject else (), [left_rating], [], lexicon)
     is_house = is_known(words, left) or looks_like_broker(left)
-    if low in _WEAK_KEEPERS and not is_house and (left.brokers or not _goes_on(words, i)):
+    if low in _WEAK_KEEPERS and not is_house and not left.is_self and (left.brokers or not _goes_on(words, i)):
         return []
     if is_passive_at(words, i, floor, limit, left, lexicon) and not (
         new and new[0] <= i + 3 and all(words.kind[k] in (DET, RATING) for k in range(i + 1, new[0]))

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from rally_pipeline.notes import rating_words as rw
 from rally_pipeline.notes import targets
+from rally_pipeline.notes.rating_frames import moved
 from rally_pipeline.notes.rating_note import note_subject
 from rally_pipeline.notes.records import Claim, ClaimType, MentionKind, Passage, SourceKind
 
 if TYPE_CHECKING:
     from rally_pipeline.notes.lexicon import Lexicon
 
-_SEP = r"[ \t\u00a0]*[:：|\t][ \t\u00a0|]*"
+_SEP = r"(?:[ \t\u00a0]*[:：|\t][ \t\u00a0|]*|[ \u00a0]{2,})"
 _LABEL = re.compile(
     r"[ \t\u00a0•*\-|\n]*(?:"
     r"(?P<rating>(?:(?:current|our|investment|stock|equity|analyst) )?(?:rating|recommendation|reco)|"
@@ -59,7 +60,8 @@ _CURRENCY = {
     "人民幣": "CNY", "元": "CNY",
 }  # fmt: skip
 _STATE = re.compile(
-    r"(?P<keep>maintain|reiterat|unchanged|no change|[维維]持|重申|不[变變])|(?P<down>downgrad|lowered|cut|下[调調])|"
+    r"(?P<keep>maintain|reiterat|unchanged|\bunch\b|no change|[维維]持|重申|不[变變])|"
+    r"(?P<down>downgrad|lowered|cut|下[调調])|"
     r"(?P<up>upgrad|raised|lifted|上[调調])|(?P<init>initiat|resum|\bnew\b|首[予次])",
     re.IGNORECASE,
 )
@@ -69,6 +71,51 @@ _RATING_ZH = re.compile(
 #: Longer passages are sentences.
 LONGEST_LINE = 200
 _NEIGHBOURHOOD = 400  # characters around a line in which the prior value is looked for
+
+
+#: A line that is nothing but a rating, as first pages print it in large letters.
+_ALONE = re.compile(
+    rf"[ \t\u00a0•*]*(?P<rating>{rw.RATING.pattern})"
+    r"(?P<note>[ \t\u00a0]*[(（](?:maintained|unchanged|unch\.?|reiterated|(?:from|previously|prev\.?|was)"
+    r" [A-Za-z \-]{2,20})[)）])?[ \t\u00a0.]*",
+    re.IGNORECASE,
+)
+_TARGET_LINE = re.compile(
+    r"\n[^\n]{0,3}(?:12[ -]?m(?:onth)? )?"
+    r"(?:price target|target price|price objective|TP|PT|PO|fair value)\b[^\n]{0,30}\d",
+    re.IGNORECASE,
+)
+
+
+def is_alone(sentence: str) -> bool:
+    """Whether a line may be a rating and nothing else; cheap."""
+    return len(sentence) < 60 and _ALONE.fullmatch(sentence) is not None
+
+
+def find_alone(passage: Passage, lexicon: Lexicon) -> list[Claim]:
+    """The rating of a line that is nothing else, if a price target stands in the box around it."""
+    text, start, end = passage.text, passage.start, passage.end
+    label = _ALONE.fullmatch(text, start, end)
+    before = text[max(0, start - 8) : start].rstrip(" \t\u00a0")
+    is_line = (start == 0 or before.endswith("\n")) and text[end : end + 1] in ("", "\n", " ")
+    if label is None or not is_line or label["rating"].islower():
+        return []
+    around = text[max(0, start - 120) : start] + text[end : end + 120]
+    if _TARGET_LINE.search("\n" + around) is None:
+        return []
+    note = label["note"] or ""
+    state = _STATE.search(note)
+    old = rw.RATING.search(note)
+    action = "Reiterate" if state is not None and state.lastgroup == "keep" else ""
+    if old is not None:
+        action = moved(label["rating"], old.group())
+    claim = _claim(
+        passage, ClaimType.RATING_ACTION, "ratings.box_rating", label.start("rating"), label.end(),
+        _subject(passage, lexicon), metric="rating", rating=label["rating"],
+        rating_prior=old.group() if old else "", rating_action=action,
+        details={"action_no": 1, "rating_start": label.start("rating"), "rating_end": label.end("rating")},
+    )  # fmt: skip
+    return [claim]
 
 
 def is_prior_line(passage: Passage) -> bool:
@@ -98,11 +145,27 @@ def find(passage: Passage, lexicon: Lexicon) -> list[Claim]:
         stop = fields[number + 1].start() if number + 1 < len(fields) else end
         bar = _FIELD.search(text, field.end(), stop)
         stop = bar.start() if bar else stop
+        if _is_blank_apart(text, field) and not _VALUE_ALONE.match(text, field.end(), stop):
+            continue  # "Target  3 stores closed"
         read = _rating if field.group("rating") else _target
         claim = read(passage, field, stop, about)
         if claim is not None and all(one.claim_type is not claim.claim_type for one in claims):
             claims.append(claim)
     return claims
+
+
+#: All that may follow a label that only blanks set apart: the value, and a remark in brackets.
+_VALUE_ALONE = re.compile(
+    rf"(?:[‘'\"“]?(?:{rw.RATING.pattern})[’'\"”]?|(?:{_CODES.pattern})[ \u00a0]?\d[\d,]*(?:\.\d+)?|"
+    rf"\d[\d,]*(?:\.\d+)?[ \u00a0]?(?:{_CODES.pattern}))"
+    r"(?:[ \u00a0]?[(（][^()\n]{1,30}[)）])?[ \t\u00a0.]*(?:\Z|\n|[ \u00a0]{2,}|$)",
+    re.IGNORECASE,
+)
+
+
+def _is_blank_apart(text: str, label: re.Match[str]) -> bool:
+    """Whether nothing but blanks stands between a label and its value."""
+    return text[label.start() : label.end()].rstrip(" \u00a0")[-1:] not in (":", "：", "|", "\t")
 
 
 def _near(pattern: re.Pattern[str], passage: Passage, label: re.Match[str]) -> re.Match[str] | None:

@@ -111,7 +111,7 @@ def is_coverage_dropped(words: Words, i: int, limit: int) -> bool:
     klass = rw.VERBS[words.low[i]][0]
     if klass != rw.REMOVE and not words.low[i].startswith("drop"):
         return False
-    return any(words.low[k] in ("coverage", "rating") for k in range(i + 1, min(limit, i + 8))) or (
+    return any(words.low[k] in ("coverage", "rating", "covering") for k in range(i + 1, min(limit, i + 8))) or (
         i > 1 and any(words.low[k] == "coverage" for k in range(max(0, i - 8), i))
     )
 
@@ -120,7 +120,8 @@ def read_dropped(words: Words, i: int, floor: int, limit: int, lexicon: Lexicon)
     """The action of a verb that ends coverage."""
     left = actor_left(words, i, floor, lexicon)
     covered = next(
-        (k for k in range(max(floor, i - 8), min(limit, i + 8)) if words.low[k] in ("coverage", "rating")), i
+        (k for k in range(max(floor, i - 8), min(limit, i + 8)) if words.low[k] in ("coverage", "rating", "covering")),
+        i,
     )
     actor = left
     if covered < i:
@@ -130,8 +131,12 @@ def read_dropped(words: Words, i: int, floor: int, limit: int, lexicon: Lexicon)
         names, _ = subjects_right(words, covered + 1, limit, lexicon)
         if not names:
             names, _ = subjects_right(words, i + 1, covered, lexicon)
-    if actor.is_agency or not (is_known(words, actor) or looks_like_broker(actor) or actor.is_anaphor):
+    is_house = is_known(words, actor) or looks_like_broker(actor)
+    # "the team stopped covering the story"
+    if actor.is_agency or not (is_house or (actor.is_anaphor and words.low[covered] != "covering")):
         return []
+    if words.low[covered] == "covering" and not names:
+        return []  # "stops covering 12 stocks"
     base = Action(i, rw.REMOVE, DROP, actor, limit=limit)
     prior = [k for k in range(i + 1, limit) if words.kind[k] == RATING]
     return spread(words, base, names, [], prior, lexicon)

@@ -105,6 +105,9 @@ def ratings_after(words: Words, head: int, klass: str, limit: int) -> tuple[list
         if words.kind[r] != RATING:
             continue
         role = rating_role(words, r, head)
+        if new and is_bracketed_prior(words, new[-1], r):
+            prior.append(r)
+            continue
         if not role and new and new[-1] == r - 2 and words.low[r - 1] == "and" and "respectively" in words.low[r:]:
             new.append(r)  # "to Buy and Hold respectively"
             continue
@@ -112,6 +115,19 @@ def ratings_after(words: Words, head: int, klass: str, limit: int) -> tuple[list
             continue
         (prior if role == "prior" else new).append(r)
     return new, prior
+
+
+def is_bracketed_prior(words: Words, new: int, r: int) -> bool:
+    """Whether the rating at `r` stands alone in brackets after the new one: "cuts to hold (buy)"."""
+    return new == r - 2 and words.low[r - 1] == "(" and words.low[r + 1 : r + 2] == [")"]
+
+
+def moved(now: str, then: str) -> str:
+    """The RIXML word for going from one printed rating to another, ``""`` if their order is unknown."""
+    new, old = rw.rank(now), rw.rank(then)
+    if new is None or old is None:
+        return ""
+    return UPGRADE if new > old else DOWNGRADE if new < old else ""
 
 
 def is_passive_at(words: Words, i: int, floor: int, limit: int, left: Actor, lexicon: Lexicon) -> bool:

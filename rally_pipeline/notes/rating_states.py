@@ -13,6 +13,7 @@ from rally_pipeline.notes.rating_frames import (
     BY_FROM,
     DOWNGRADE,
     INITIATE,
+    REITERATE,
     REVISE,
     UPGRADE,
     Action,
@@ -20,6 +21,7 @@ from rally_pipeline.notes.rating_frames import (
     is_known,
     is_passive_at,
     looks_like_broker,
+    moved,
     passive_actor,
     ratings_after,
     spread,
@@ -28,6 +30,7 @@ from rally_pipeline.notes.rating_frames import (
 )
 from rally_pipeline.notes.rating_parts import (
     Actor,
+    Name,
     actor_left,
     broker_right,
     is_namelike,
@@ -37,6 +40,7 @@ from rally_pipeline.notes.rating_subjects import subject_name, subjects_right
 from rally_pipeline.notes.rating_tips import read_tip
 from rally_pipeline.notes.rating_tokens import (
     ADV,
+    BREAK,
     BROKER,
     DET,
     NUMBER,
@@ -95,6 +99,96 @@ def read_rated(words: Words, i: int, klass: str, floor: int, limit: int, lexicon
     return spread(words, base, subjects, new[:1], prior, lexicon)
 
 
+_KEPT = rw.word_set("""maintained unchanged unch unch. reiterated retained reaffirmed kept affirmed""")
+_QUOTES = "‘’'\"“”"
+
+
+def _bracket(words: Words, r: int) -> tuple[int, bool, int]:
+    """What brackets after the rating at `r` say: place of the old one (-1), whether it is kept, the place after."""
+    if words.low[r + 1 : r + 2] != ["("]:
+        return -1, False, r + 1
+    close = next((k for k in range(r + 2, min(len(words), r + 6)) if words.low[k] == ")"), -1)
+    if close < 0:
+        return -1, False, r + 1
+    prior = next((k for k in range(r + 2, close) if words.kind[k] == RATING), -1)
+    return prior, any(words.low[k] in _KEPT for k in range(r + 2, close)), close + 1
+
+
+def read_bare(words: Words, r: int, lexicon: Lexicon) -> Action | None:
+    """A rating that no verb governs: "… target to 118 euros - 'Buy'", "Y on X: Outperform call", "X – Hold (was Buy)".
+
+    It must close a clause behind a mark, and a target with its number or a house in its slot must stand beside it.
+    """
+    if not r or not (words.kind[r - 1] == BREAK or words.low[r - 1] in (",", ":")):
+        return None
+    printed = words.printed(r, r)
+    is_quoted = words.text[words.end[r] : words.end[r] + 1] in tuple(_QUOTES)
+    if printed.islower() and not (is_quoted or words.kind[r - 1] == BREAK):
+        return None
+    if words.low[r] in rw.WEAK_RATINGS and not is_quoted and not printed[0].isupper():
+        return None
+    prior, is_kept, k = _bracket(words, r)
+    if words.low[k : k + 1] in (["call"], ["rating"], ["stance"]):
+        k += 1
+    if k < len(words) and words.kind[k] != BREAK and words.low[k] not in (",", "."):
+        return None
+    named = _slot(words, r, k, lexicon)
+    if named is None:
+        is_before = _has_goal(words, max(0, r - rw.REACH), r)
+        if not is_before or (k < len(words) and words.low[k] == ","):
+            return None
+        named = Actor(), None
+    action = REITERATE if is_kept else ""
+    if prior >= 0:
+        action = moved(printed, words.printed(prior, prior))
+    actor, subject = named
+    return finish(
+        words, Action(r, "", action, actor, subject, limit=len(words)), [r], [prior] if prior >= 0 else []
+    )  # fmt: skip
+
+
+def _read_arrow(words: Words, r: int, lexicon: Lexicon) -> Action | None:
+    """A rating before and after an arrow: "X: Buy → Hold at Y", "Y moves X Hold → Buy"."""
+    if BROKER not in words.kind[max(0, r - rw.REACH) : r + rw.REACH]:
+        return None
+    action = moved(words.printed(r + 2, r + 2), words.printed(r, r))
+    actor = broker_right(words, r + 3, min(len(words), r + 10), lexicon, BY_FROM)
+    k = r - 1 if r and words.low[r - 1] == ":" else r
+    return finish(
+        words, Action(r, "", action, actor, subject_left(words, k, 0, lexicon), limit=len(words)), [r + 2], [r]
+    )
+
+
+def _has_goal(words: Words, first: int, last: int) -> bool:
+    """Whether a target with its number stands between two places."""
+    goal = next((k for k in range(first, last) if words.kind[k] == TARGET), -1)
+    return goal >= 0 and NUMBER in words.kind[goal:last]
+
+
+def _slot(words: Words, r: int, after: int, lexicon: Lexicon) -> tuple[Actor, Name | None] | None:
+    """House and share in the head before a bare rating: "Y on X: Buy", "Y: X (T) – Buy, PT $5"."""
+    colon = next((k for k in range(1, min(r, 12)) if words.low[k] == ":"), -1)
+    if colon == r - 1 and BROKER in words.kind[:colon]:
+        on = next((k for k in range(1, colon) if words.low[k] == "on"), -1)
+        if on < 1 or words.kind[on - 1] != BROKER:
+            return None
+        names, _ = subjects_right(words, on + 1, colon, lexicon)
+        return (actor_left(words, on, 0, lexicon), names[0]) if names else None
+    if (
+        words.kind[r - 1] != BREAK
+        or words.low[r - 1] not in "-–—"
+        or not _has_goal(words, after, min(len(words), after + 8))
+    ):
+        return None
+    subject = subject_left(words, r - 1, colon + 1, lexicon)
+    if subject is None or subject.first != colon + 1:
+        return None
+    if colon < 1:
+        return Actor(), subject
+    actor = actor_left(words, colon, 0, lexicon)
+    return (actor, subject) if actor.brokers and actor.brokers[0].first == 0 else None
+
+
 def read_statement(words: Words, r: int, lexicon: Lexicon) -> Action | None:
     """A rating without a verb: "Barclays overweight on HCL Tech", "Hold X, target price Rs 900: BNP Paribas"."""
     after = words.low[r + 1] if r + 1 < len(words) else ""
@@ -106,6 +200,11 @@ def read_statement(words: Words, r: int, lexicon: Lexicon) -> Action | None:
         reviewed = _read_reviewed(words, r, lexicon)
         if reviewed is not None:
             return reviewed
+    if words.low[r + 1 : r + 2] == ["→"] and words.kind[r + 2 : r + 3] == [RATING]:
+        return _read_arrow(words, r, lexicon)
+    bare = read_bare(words, r, lexicon)
+    if bare is not None:
+        return bare
     summary = _read_summary(words, r)
     if summary is not None:
         return summary

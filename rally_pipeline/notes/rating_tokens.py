@@ -7,8 +7,9 @@ questions about runs of them. Does not belong here: who rates what (`ratings.py`
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from rally_pipeline.notes import rating_numbers
 from rally_pipeline.notes import rating_words as rw
 from rally_pipeline.notes.records import Comparator, MentionKind, Passage, Quantity, QuantityKind
 
@@ -20,7 +21,7 @@ _WORD = re.compile(
     r"(?P<word>[^\W\d_](?:[^\W_]|&(?=\w)|[’'.](?=[^\W_])|[-‑](?=[^\W_])|/(?=[^\W\d_]))*"
     r"(?:\.(?=,|\s[a-z(\-–])|(?<=\b[A-Z])\.)?)|"
     r"(?P<digits>\d[\w,.]*(?:-[^\W\d_][\w-]*)*)|"
-    r"(?P<quote>[‘’'\"“”`\ufeff]+)|(?P<lines>\n\s*)|(?P<mark>.))"
+    r"(?P<arrow>[→➔➜⇒]|[-=]{1,2}>)|(?P<quote>[‘’'\"“”`\ufeff]+)|(?P<lines>\n\s*)|(?P<mark>.))"
 )
 _PLAIN_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:(?=p\b)|(?![\w%％]))")
 _WIRE_PREFIX = re.compile(
@@ -97,6 +98,7 @@ def cut(passage: Passage) -> Words:
     rows: list[tuple[int, int, str, str]] = []
     add, match = rows.append, _WORD.match
     known = _known(passage)
+    label_code = ""  # of "Price target (HK$) 71.00"
     position = passage.start
     prefix = _WIRE_PREFIX.match(text, position, stop)
     if prefix is not None:
@@ -114,9 +116,14 @@ def cut(passage: Passage) -> Words:
         group = found.lastgroup or ""
         begin = found.start(group)
         special = known.get(begin)
+        if special is None and group == "word" and text[begin] in "YBPT" and text[found.end() - 1].isdigit():
+            glued = rating_numbers.signed(text, begin, stop)
+            special = (glued.end, NUMBER, glued) if glued else None
         if special is not None:
             position, kind, what = special
             if kind == NUMBER:
+                if isinstance(what, Quantity) and label_code and not what.currency:
+                    what = replace(what, currency=label_code, kind=QuantityKind.MONEY)
                 numbers[len(rows)] = what  # type: ignore[assignment]
                 add((begin, position, "", NUMBER))
             else:
@@ -134,7 +141,13 @@ def cut(passage: Passage) -> Words:
                 if row is not None:
                     add(row)
                     position = row[1]
+                    unit = rating_numbers.LABEL_UNIT.match(text, position, stop) if row[3] == TARGET else None
+                    if unit is not None:
+                        position, label_code = unit.end(), rating_numbers.label_code(unit)
                     continue
+            if low[-1].isdigit() and _MONTH_YEAR.match(low):
+                add((begin, position, low, DET))  # "our Dec-26 price target"
+                continue
             klass = _KINDS.get(low)
             if text[begin].isupper():
                 add((begin, position, low, NAME if klass is None or low in _NAMES_TOO else klass))
@@ -148,7 +161,12 @@ def cut(passage: Passage) -> Words:
             add((begin, position, mark, BREAK if is_dash or mark in ";•|" else MARK))
         elif group == "lines":
             add((begin, position, "\n", BREAK))
+        elif group == "arrow":
+            add((begin, position, "→", MARK))
         elif group == "digits":
+            if _is_grade_number(text, begin, position, stop, rows):
+                add((begin, position, text[begin:position], RATING))
+                continue
             plain = _PLAIN_NUMBER.match(text, begin, position)
             if plain is not None and text[plain.end() : position] in ("", ".", ",", "p"):
                 numbers[len(rows)] = _fallback(text, begin, plain.end())
@@ -166,7 +184,27 @@ def cut(passage: Passage) -> Words:
         for k in range(1, len(lows) - 1):
             if lows[k] == "falls" and text[starts[k]] == "F" and kinds[k - 1] == NAME == kinds[k + 1]:
                 kinds[k] = NAME
-    return Words(text, starts, ends, lows, kinds, numbers, ids)
+    words = Words(text, starts, ends, lows, kinds, numbers, ids)
+    if numbers and "(" in lows:
+        rating_numbers.lend_units(words)
+    return words
+
+
+_MONTH_YEAR = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]{0,6}[-‑](?:20)?\d\d\Z")
+_QUOTES = "‘’'\"“”"
+_GRADE_LEADS = frozenset(("at", "to", "from", "of", "as"))
+_MOVES = (rw.UP, rw.DOWN, rw.RAISE, rw.LOWER, rw.MOVE, rw.KEEP, rw.INIT)
+
+
+def _is_grade_number(text: str, begin: int, end: int, stop: int, rows: list[tuple[int, int, str, str]]) -> bool:
+    """Whether a number in quotes is a rating, as houses of Tokyo give them: 'keeps rating at "1"'."""
+    if end - begin != 1 or text[begin] not in "12345" or end >= stop or text[end] not in _QUOTES:
+        return False
+    if text[begin - 1] not in _QUOTES or not rows or rows[-1][2] not in _GRADE_LEADS:
+        return False
+    near = rows[-10:]
+    is_house = any(row[3] == BROKER for row in near) and any(rw.VERBS.get(row[2], ("",))[0] in _MOVES for row in near)
+    return is_house or any(row[2] in ("rating", "ratings") for row in near)
 
 
 def _known(passage: Passage) -> dict[int, tuple[int, str, Quantity | str]]:
@@ -191,6 +229,7 @@ def _known(passage: Passage) -> dict[int, tuple[int, str, Quantity | str]]:
             known[mention.start] = (end, kind, entity)
     for quantity in passage.quantities:
         if quantity.end <= stop:
+            quantity = rating_numbers.mended(text, quantity, stop)
             cents = None if quantity.kind is QuantityKind.MONEY else _CENTS.match(text, quantity.end, stop)
             known[quantity.start] = (cents.end() if cents else quantity.end, NUMBER, quantity)
     return known

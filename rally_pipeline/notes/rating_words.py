@@ -81,7 +81,7 @@ _IRREGULAR: dict[str, dict[str, str]] = {
     LOWER: {"cut": ANY, "cuts": THIRD, "cutting": ING, "trim": BASE, "trims": THIRD, "trimmed": PAST, "trimming": ING}
     | {"drop": BASE, "drops": THIRD, "dropped": PAST, "dropping": ING, "chops": THIRD, "chopped": PAST}
     | {"slashes": THIRD, "slashed": PAST, "slashing": ING, "tweak": BASE},
-    REMOVE: {"withdrew": PAST, "withdrawn": PAST},
+    REMOVE: {"withdrew": PAST, "withdrawn": PAST, "stopped": PAST, "stops": THIRD},
     SET: {"set": ANY, "sets": THIRD, "setting": ING, "give": BASE, "gives": THIRD, "gave": PAST, "given": PAST}
     | {"giving": ING, "put": ANY, "puts": THIRD, "has": THIRD, "have": BASE, "had": PAST, "sees": THIRD}
     | {"annouces": THIRD, "announcing": ING, "slaps": THIRD, "pegs": THIRD},
@@ -243,7 +243,7 @@ _RATING_WORDS = (
     rf"(?:market|sector|peer|industry){_SEP}(?:under{_SEP})?perform(?:er)?|"
     rf"mkt{_SEP}perform|out{_SEP}perform(?:er)?|under{_SEP}perform(?:er)?|"
     rf"(?:moderate|weak|strong){_SEP}(?:buy|sell)|"
-    rf"in{_SEP}line|hold|neutral|positive|negative|reduce|accumulate|add|perform|average|"
+    rf"in{_SEP}line|hold|neutral|positive|negative|reduce|accumulate|add|lighten|perform|average|"
     rf"fully{_SEP}valued|fair{_SEP}value(?=\srating)|mixed|avoid|favorable|attractive|cautious|"
     r"MP|OP|OW|UW|EW|SP|Strong-Buy"
 )
@@ -253,7 +253,7 @@ RATING = re.compile(rf"(?:{_RATING_WORDS})(?![\w])", re.IGNORECASE)
 RATING_FIRST = word_set(
     """strong conviction long speculative spec short tactical trading top medium cl buy sell over under equal
     sector market peer industry mkt out outperform outperformer underperform underperformer overweight
-    underweight equalweight in hold neutral positive negative reduce accumulate add perform average fully fair
+    underweight equalweight in hold neutral positive negative reduce accumulate add lighten perform average fully fair
     mixed avoid favorable attractive cautious mp op ow uw ew sp moderate weak inline overperform marketperform
     sectorperform"""
 )
@@ -266,25 +266,31 @@ SURE_RATING = re.compile(
 )
 #: Ratings that are first of all adjectives and verbs.
 WEAK_RATINGS = word_set(
-    """average mixed favorable attractive cautious add reduce positive negative perform avoid accumulate in-line"""
+    """average mixed favorable attractive cautious add reduce positive negative perform avoid accumulate lighten
+    in-line"""
 )
 #: Capital abbreviations are ratings in capitals only; elsewhere they are words.
 CAPITAL_RATINGS = frozenset(("mp", "op", "ow", "uw", "ew", "sp"))
 
 _RANKS = (
-    (re.compile(r"strong.?buy|conviction.?buy|top.?buy|CL.?buy", re.IGNORECASE), 3),
+    (re.compile(r"strong.?buy|conviction.?buy|top.?buy|CL.?buy|^1$", re.IGNORECASE), 3),
     (
         re.compile(
-            r"(?<!under)(?<!under.)buy$|over.?weight|out.?perform|positive|accumulate|^add$|favorable|attractive|^O[PW]$",
+            r"(?<!under)(?<!under.)buy$|over.?weight|out.?perform|positive|accumulate|^add$|favorable|attractive|^O[PW]$|^2$",
             re.IGNORECASE,
         ),
         2,
     ),
-    (re.compile(r"strong.?sell", re.IGNORECASE), -1),
-    (re.compile(r"sell$|under.?weight|under.?perform|negative|reduce|avoid|cautious|^UW$", re.IGNORECASE), 0),
+    (re.compile(r"strong.?sell|^5$", re.IGNORECASE), -1),
     (
         re.compile(
-            r"hold|neutral|perform|weight|in.?line|average|fully.?valued|fair.?value|mixed|^(?:MP|EW|SP)$",
+            r"sell$|under.?weight|under.?perform|negative|reduce|lighten|avoid|cautious|^UW$|^4$", re.IGNORECASE
+        ),
+        0,
+    ),
+    (
+        re.compile(
+            r"hold|neutral|perform|weight|in.?line|average|fully.?valued|fair.?value|mixed|^(?:MP|EW|SP|3)$",
             re.IGNORECASE,
         ),
         1,
@@ -338,11 +344,14 @@ _SEES_INDEX = re.compile(
 _RATING_NEAR = re.compile(
     r"(?:[‘'\"“`]|\b(?:to|from|at|with|as|of|a|an|its|maintain|maintains|maintained|maintaining|reiterates?|reiterated|"
     r"retains?|keeps?|starts?|initiates?|rates?|reaffirms?|reaffirmed|:)[ ,]\s?)(?:strong |a |an |its |[‘'\"“`])?"
-    r"(?:buy|hold|sell|neutral|reduce|add|accumulate|positive|negative|in.?line|over.?weight|under.?weight|equal.?weight|"
+    r"(?:buy|hold|sell|neutral|reduce|add|accumulate|lighten|positive|negative|in.?line|over.?weight|under.?weight|equal.?weight|"
     r"(?:market|sector|peer|industry).?(?:weight|(?:out|under)?.?perform)|outperform|underperform|perform)\b|"
-    r"^(?:buy|sell|hold) ",
+    r"^(?:buy|sell|hold) |\b(?:stopped|stops|ceased?|ceases) covering\b",
     re.IGNORECASE,
 )
+
+
+_GRADE_NEAR = re.compile(r" (?:to|at) [‘'\"“][1-5][’'\"”]")
 
 
 def is_triggered(text: str) -> bool:
@@ -364,6 +373,8 @@ def is_triggered(text: str) -> bool:
         or "tgt" in low
     ):
         return True
+    if ('"' in text or "'" in text or "“" in text or "‘" in text) and _GRADE_NEAR.search(text):
+        return True
     if "P" in text and ("PT" in text or "TP" in text or "PO" in text or "MP" in text):
         return True
     if "W" in text and ("OW" in text or "UW" in text or "EW" in text):
@@ -381,7 +392,9 @@ def is_triggered(text: str) -> bool:
         or "perform" in low
         or "reduce" in low
         or "accumulate" in low
-        or " add" in low
+        or "add" in low
+        or "lighten" in low
+        or "covering" in low
         or "itive" in low
         or "negative" in low
         or "in-line" in low

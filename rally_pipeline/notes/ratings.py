@@ -12,14 +12,14 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rally_pipeline.notes import rating_box, ratings_zh, targets
+from rally_pipeline.notes import rating_box, rating_table, ratings_zh, targets
 from rally_pipeline.notes import rating_words as rw
 from rally_pipeline.notes.rating_actions import find_actions
 from rally_pipeline.notes.rating_frames import Action, lead, tail_actor
 from rally_pipeline.notes.rating_note import note_subject
-from rally_pipeline.notes.rating_parts import Actor, Name
-from rally_pipeline.notes.rating_subjects import forecast_subject, lead_list, ticker_after
-from rally_pipeline.notes.rating_tokens import BROKER, Words, cut
+from rally_pipeline.notes.rating_parts import Actor, Name, is_namelike
+from rally_pipeline.notes.rating_subjects import forecast_subject, lead_list, subject_name, ticker_after
+from rally_pipeline.notes.rating_tokens import BROKER, NAME, Words, cut
 from rally_pipeline.notes.records import Claim, ClaimType, MentionKind, Passage, SourceKind
 from rally_pipeline.notes.targets import Target
 
@@ -40,21 +40,38 @@ def find(passage: Passage, lexicon: Lexicon) -> list[Claim]:
     """
     text, start, end = passage.text, passage.start, passage.end
     sentence = text[start:end]
-    if end - start <= rating_box.LONGEST_LINE and (":" in sentence or "：" in sentence or "|" in sentence):
-        boxed = rating_box.find(passage, lexicon)
-        if boxed or rating_box.is_prior_line(passage):
-            return boxed
+    if end - start <= rating_box.LONGEST_LINE:
+        if rating_table.may_be(sentence):
+            listed = rating_table.find(passage, lexicon)
+            if listed:
+                return listed
+        if ":" in sentence or "：" in sentence or "|" in sentence or "  " in sentence:
+            boxed = rating_box.find(passage, lexicon)
+            if boxed or rating_box.is_prior_line(passage):
+                return boxed
+        elif rating_box.is_alone(sentence):
+            return rating_box.find_alone(passage, lexicon)
     if not sentence.isascii() and (passage.is_chinese or rw.TRIGGER_ZH.search(sentence)):
         return ratings_zh.find(passage, lexicon)
     if not rw.is_triggered(sentence):
         return []
     words = cut(passage)
+    _mark_code(words, lexicon)
     has_ticker = bool(passage.context.ticker)
     actions = find_actions(words, has_ticker, lexicon)
     found = targets.find_targets(words, actions, has_ticker, lexicon)
     if not actions and not found:
         return []
     return _claims(passage, words, actions, found, lexicon)
+
+
+def _mark_code(words: Words, lexicon: Lexicon) -> None:
+    """Makes a house of a code that is one only in this slot: "MS on Maruti: …"."""
+    if len(words) > 4 and words.low[1] == "on" and words.kind[0] == NAME and ":" in words.low[3:9]:
+        code = words.printed(0, 0)
+        house = lexicon.broker(code) if code.isupper() and 2 <= len(code) <= 4 else ""
+        if house:
+            words.kind[0], words.ids[0] = BROKER, house
 
 
 def _claims(
@@ -123,6 +140,9 @@ def _fallback_subject(
 
 def _subjects(sentence: _Sentence, action: Action, mine: list[Target]) -> tuple[Name | None, ...]:
     """What an action is about; several where a heading names several and the action speaks of all of them."""
+    both = _both(sentence.words, action, sentence.lexicon)
+    if both:
+        return both
     subject = action.subject or next((t.subject for t in mine if t.subject is not None), None)
     if subject is not None or sentence.fallback is None:
         return (subject,)
@@ -131,6 +151,22 @@ def _subjects(sentence: _Sentence, action: Action, mine: list[Target]) -> tuple[
     is_single = any(word in ("it", "stock", "company", "company's", "company’s", "name") for word in after)
     names = lead_list(words, sentence.fallback, action.head, sentence.lexicon)
     return names[:1] if is_single else names
+
+
+def _both(words: Words, action: Action, lexicon: Lexicon) -> tuple[Name, ...]:
+    """The two shares of "A, B: Y keeps add on both"; empty if "both" is not what the rating is on."""
+    last = action.rating
+    near = words.low[last + 1 : last + 4] if last >= 0 else []
+    is_both = "both" in near and near[near.index("both") - 1] in ("on", "for", "to") if near[:1] != ["both"] else False
+    colon = next((k for k in range(3, min(len(words), 16)) if words.low[k] == ":"), -1)
+    if not is_both or colon < 0 or colon > action.head:
+        return ()
+    between = next((k for k in range(1, colon - 1) if words.low[k] in (",", "and", "&", "/")), -1)
+    if between < 1 or any(words.low[k] in (",", "and", "/") for k in range(between + 1, colon)):
+        return ()
+    if not all(is_namelike(words, k) for k in (0, between - 1, between + 1, colon - 1)):
+        return ()
+    return (subject_name(words, 0, between - 1, lexicon), subject_name(words, between + 1, colon - 1, lexicon))
 
 
 # --- who -------------------------------------------------------------------------------------------------------------

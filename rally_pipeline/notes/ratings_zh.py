@@ -5,13 +5,14 @@ Belongs here: the Chinese grammar of ratings and targets and its claims. Does no
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rally_pipeline.notes import rating_words as rw
 from rally_pipeline.notes import targets
-from rally_pipeline.notes.records import Claim, ClaimType, MentionKind, Passage, SourceKind
+from rally_pipeline.notes.records import Claim, ClaimType, Mention, MentionKind, Passage, SourceKind
 
 if TYPE_CHECKING:
     from rally_pipeline.notes.lexicon import Lexicon
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _OPEN = "[\"“”「『'‘＂《【（(]?"
 _CLOSE = "[\"“”」』'’＂》】）)]?"
 _RATING_WORDS = (
-    "[强強]烈[买買]入|[强強]烈推[荐薦]|[买買]入|[审審]慎增持|[谨謹]慎增持|[谨謹]慎推[荐薦]|增持|持有|中性|[减減]持|[卖賣]出|沽售|沽出|"
+    "高度?[确確]信(?:跑[赢贏]大市|[买買]入)|[强強]烈[买買]入|[强強]烈推[荐薦]|[买買]入|[审審]慎增持|[谨謹]慎增持|[谨謹]慎推[荐薦]|增持|持有|中性|[减減]持|[卖賣]出|沽售|沽出|"
     "[优優]于大[市盘盤]|優於大[市盤]|[与與]大市同步|同步大市|大市同步|同步行[业業]|跑[赢贏](?:大市|行[业業]|大[盘盤])|"
     "跑[输輸](?:大市|行[业業]|大[盘盤])|[弱低]于大市|[弱低]於大市|落[后後]大市|推[荐薦]|收集|吸[纳納]|均[配衡]|超配|低配|[标標]配|高配|"
     "Buy|Sell|Hold|Neutral|Overweight|Underweight|Outperform|Underperform|Equal-?[Ww]eight"
@@ -77,6 +78,15 @@ _SUBJECT = re.compile(
 )
 _SUBJECT_MOVED = re.compile("[将將把](?P<name>[^，,。；;：:“「『（(\\s由从從自]{2,12})[由从從自]")
 _SUBJECT_COVERED = re.compile("覆[盖蓋](?P<name>[^，,。；;：:“「（(\\s]{2,12})")
+_NO_NAME = re.compile("目[标標][价價]?$|[评評][级級]$|^其$|[预預][测測]$")
+#: "恒隆地產目標價6.3元": the share whose target it is, at the head of a clause.
+_SUBJECT_OWNER = re.compile(
+    '(?P<name>[^，,。；;：:“「『"（(\\s\\d]{3,10}?)(?:[（(][^）)]{1,20}[）)])?(?:的)?目[标標][价價]'
+)
+_NO_OWNER = re.compile(
+    "最新|同[时時]|[应應]$|[给給]出|得出|公司|[个個]股|平均|基[于於]|年底|年末|[个個]月|我[们們]|[该該][行股]|[机機][构構]|券商|"
+    "分析|市[场場]|[并並將将把其及和]|一致|共[识識]|[预預]|[获獲遭被由从從]|短期|合理|[设設定]$|上[升行]|空[间間]"
+)
 _NAME_HEAD = re.compile(f"^(?:{_KEEP}|{_UP}|{_DOWN}|{_SET}|首予|其|[将將把对對])+")
 _NAME_TAIL = re.compile(f"(?:的|{_RATING_WORDS}|今年|明年|年底|年末|12个月|十二個月)+$")
 _SUBJECT_PASSIVE = re.compile("(?P<name>[^，,。；;：:\\s（(]{2,14})(?:[（(][^）)]{1,20}[）)])?(?:[获獲遭被])")
@@ -84,7 +94,7 @@ _BROKER_HEAD = re.compile(
     "\\s*[【\\[《]?(?P<name>[^，,。；;：:（(】\\]\\s将將把]{2,10}?)(?:[】\\]》]|[:：]|(?=[将將把]|[维維]持|重申|上[调調]|下[调調]|首予|首次|[给給]予|[发發][布表]|研[报報]|[报報]告|[称稱指]|[续續]予|[调調][升降高低]|升|降))"
 )
 _BROKER_PASSIVE = re.compile(
-    "[获獲遭被](?P<name>[^，,。；;：:]{2,10}?)(?=[将將]|[维維]持|重申|上[调調]|下[调調]|首予|首次|[给給]予|[调調][升降高低]|升|降|予|削)"
+    "[获獲遭被](?P<name>[^，,。；;：:]{2,10}?)(?=[将將由从從]|[维維]持|重申|上[调調]|下[调調]|首予|首次|[给給]予|[调調][升降高低]|升|降|予|削)"
 )
 _SHARE_CLASS = re.compile("-(?:SW|W|S|B|R)(?![A-Za-z])")
 _VERB_GRADE = re.compile(
@@ -133,7 +143,18 @@ def find(passage: Passage, lexicon: Lexicon) -> list[Claim]:
             passage, state, [state.covered.span()], ClaimType.RATING_ACTION, "ratings.zh_init", {},
             metric="rating", rating_action="Initiate", action_text=state.covered.group(),
         )  # fmt: skip
-    return _numbered(state.claims)
+    return _numbered(_named_later(state.claims))
+
+
+def _named_later(claims: list[Claim]) -> list[Claim]:
+    """The claims with the share that only a later clause names: "被高盛调低至沽售，恒隆地产目标价6.3元"."""
+    named = next((c for c in claims if c.subject_text), None)
+    if named is None:
+        return claims
+    return [
+        c if c.subject_text else replace(c, subject_text=named.subject_text, subject_id=named.subject_id)
+        for c in claims
+    ]  # fmt: skip
 
 
 def _numbered(claims: list[Claim]) -> list[Claim]:
@@ -207,6 +228,13 @@ def _find_subject(passage: Passage, start: int, stop: int, state: _State, lexico
         or _SUBJECT_COVERED.search(text, start, stop)
         or _SUBJECT_MOVED.search(text, start, stop)
     )
+    if found is not None and _NO_NAME.search(found["name"]):
+        found = None  # "将目标价从…", "将评级由…"
+    if found is None and state.subject is None:
+        found = _SUBJECT_OWNER.match(text, start, stop)
+        found = (
+            None if found is not None and (_VERB.search(found["name"]) or _NO_OWNER.search(found["name"])) else found
+        )
     passive = _SUBJECT_PASSIVE.match(text, start, stop)
     span: tuple[int, int] | None = None
     if passive is not None and state.broker and passive.end("name") < state.broker[0]:
@@ -257,6 +285,7 @@ def _rating(passage: Passage, start: int, stop: int, verbs: list[re.Match[str]],
             or (is_quoted and _has_grade(text, start, stop))
             or (is_quoted and bool(verbs) and verbs[0].start() < found.start())
             or re.search("首予|[续續]予|仍予|(?<![给給授])予$", head) is not None
+            or _is_moved_to(text, found, stop, state, head)
             or _is_kept_alone(text, start, found, stop, state)
         )
         if is_new and new is None:
@@ -294,6 +323,14 @@ def _rating(passage: Passage, start: int, stop: int, verbs: list[re.Match[str]],
         metric="rating", rating=rating, rating_prior=old, rating_action=_ACTION.get(klass, ""),
         action_text=verb.group() if verb else "",
     )  # fmt: skip
+
+
+_MOVED_TO = re.compile("(?:[上下][调調]|[调調][升降高低]|[升降削])[至到为為]$")
+
+
+def _is_moved_to(text: str, found: re.Match[str], stop: int, state: _State, head: str) -> bool:
+    """Whether a house moves a share to the rating with which the clause ends: "被高盛调低至沽售"."""
+    return state.broker is not None and found.end() == stop and _MOVED_TO.search(head) is not None
 
 
 def _is_kept_alone(text: str, start: int, found: re.Match[str], stop: int, state: _State) -> bool:
@@ -350,6 +387,10 @@ def _target(
     if new is not None:
         value, mine, tolerance = _money(new, state)
         currency = mine or currency
+    each = _each(passage, start, found, new, prior, stop)
+    if each:
+        _emit_each(passage, state, each, [m.span() for m in (found, verb) if m is not None], klass, verb)
+        return
     action, is_conflict = targets.direction(klass, value, old)
     details: dict[str, str | float | int | bool | None] = {}
     if new is not None:
@@ -361,6 +402,63 @@ def _target(
         value=value, value_prior=old, unit="points" if is_index and not currency else currency, currency=currency,
         tolerance=tolerance, target_action=action, action_text=verb.group() if verb else "", is_conflict=is_conflict,
     )  # fmt: skip
+
+
+_JOINED = re.compile("和|及|[与與]|、|跟")
+_EACH = re.compile("分[别別]|各自")
+_Each = list[tuple[Mention, re.Match[str], re.Match[str] | None]]
+
+
+def _each(
+    passage: Passage, start: int, found: re.Match[str], new: re.Match[str] | None, prior: re.Match[str] | None,
+    stop: int,
+) -> _Each:  # fmt: skip
+    """House, new and old number of "A和B分别将X目标价由4元和5元升至6元和7元"; empty unless each house has its own."""
+    text = passage.text
+    if new is None or _EACH.search(text, start, stop) is None:
+        return []
+    houses = [m for m in passage.mentions if m.kind is MentionKind.BROKER and start <= m.start < found.start()]
+    for left, right in itertools.pairwise(houses):
+        if _JOINED.fullmatch(text, left.end, right.start) is None:
+            return []
+    news, olds = _numbers_joined(text, new, stop), _numbers_joined(text, prior, stop)
+    if len(houses) < 2 or len(news) != len(houses):
+        return []
+    old = olds if len(olds) == len(news) else [None] * len(news)
+    return list(zip(houses, news, old, strict=True))
+
+
+def _numbers_joined(text: str, first: re.Match[str] | None, stop: int) -> list[re.Match[str]]:
+    found: list[re.Match[str]] = []
+    following = first
+    while following is not None and len(found) < 8:
+        found.append(following)
+        joint = _JOINED.match(text, following.end(), stop)
+        following = _NUMBER.match(text, joint.end(), stop) if joint else None
+    return found
+
+
+def _emit_each(
+    passage: Passage, state: _State, each: _Each, parts: list[tuple[int, int]], klass: str, verb: re.Match[str] | None
+) -> None:
+    """One target for each house."""
+    common = next((c for _, new, _ in reversed(each) if (c := _money(new, state)[1])), "")
+    before = state.broker
+    for house, new, prior in each:
+        state.broker = house.start, house.end, house.entity_id, house.text
+        value, currency, tolerance = _money(new, state)
+        old = _money(prior, state)[0] if prior is not None else None
+        currency = currency or common
+        action, is_conflict = targets.direction(klass, value, old)
+        spans = [*parts, new.span(), *([prior.span()] if prior is not None else [])]
+        _emit(
+            passage, state, spans, ClaimType.TARGET_CHANGE, f"ratings.zh_target_{klass.lower() or 'stated'}",
+            {"target_start": new.start(), "target_end": new.end()},
+            metric="target_price", value=value, value_prior=old, unit=currency, currency=currency,
+            tolerance=tolerance, target_action=action, action_text=verb.group() if verb else "",
+            is_conflict=is_conflict,
+        )  # fmt: skip
+    state.broker = before
 
 
 def _money(number: re.Match[str], state: _State) -> tuple[float, str, float]:

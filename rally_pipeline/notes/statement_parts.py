@@ -166,6 +166,20 @@ def window_near(passage: Passage, start: int, end: int) -> Window | None:
     return None if best is None else best[1]
 
 
+def _is_beside(passage: Passage, who: str, start: int, end: int, *, is_mood: bool) -> bool:
+    """Whether investors are named in a statement or directly before it; those further off may be others.
+
+    A mood is theirs only where they begin its clause or "among" stands before them: "bullish on Acme, whose investors".
+    """
+    if not who:
+        return False
+    first = max(passage.start, start - 45)
+    at = passage.text.rfind(who, first, end)
+    if is_mood:
+        return start <= at and (at - start <= 4 or passage.text.endswith(("among ", "amongst "), start, at))
+    return at >= start or (at >= 0 and _CUT.search(passage.text, at + len(who), start) is None)
+
+
 def statement(
     passage: Passage,
     claim_type: ClaimType,
@@ -186,6 +200,11 @@ def statement(
     details: dict[str, Plain] = {"statement_class": statement_class, "polarity": polarity}
     if extra:
         details.update(extra)
+    if not any(subject) and _is_beside(
+        passage, str(details.get("investors") or ""), start, end, is_mood=claim_type is ClaimType.SENTIMENT
+    ):
+        # No market is named: then it is about those who trade.
+        subject = (str(details["investors"]), "")
     return Claim(
         claim_type=claim_type,
         rule_id=f"{claim_type.value}.{rule}",

@@ -123,6 +123,8 @@ def _claim(passage: Passage, rule: Rule, match: re.Match[str]) -> Claim | None:
     extra: dict[str, Plain] = {}
     if rule.claim_type in (ClaimType.RETAIL, ClaimType.HOT_MONEY, ClaimType.SENTIMENT):
         extra["investors"] = investors_near(passage, *match.span())[0]
+    if rule.claim_type is ClaimType.HOT_MONEY and not any(subject) and not extra.get("investors"):
+        subject = (match.group(), "")
     if rule.claim_type is ClaimType.RETAIL:
         share = [q.value for q in passage.quantities if q.kind is QuantityKind.PERCENT and span[0] <= q.start < span[1]]
         if rule.name == "share" and not share and not re.search(r"\b(?:most|half|bulk|majority|third|quarter)", clause):

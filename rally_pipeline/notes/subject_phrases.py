@@ -65,10 +65,17 @@ def subjects_before(found: Clauses, at: int, passage: Passage) -> Found:
     if tokens[last].low in words.BREAKS and tokens[last].kind != "sub":
         return _before_relative(found, here, at, passage) if tokens[last].low in ("which", "who", "that") else None
     first = phrase_start(found, last, here)
+    if 0 < first <= last and tokens[first].low in ("a", "an", "per") and _is_money(tokens[first - 1]):
+        # "its jump to $5 a pound was": the words after a price say of how much of it.
+        return None
     if 0 < first <= last and found.heads[here] in _LEADING and tokens[first - 1].low == found.heads[here]:
         # "imports from the United States rose": what follows "from" is no subject.
         return REJECT
     return _listed(found, last, here, passage)
+
+
+def _is_money(token: Token) -> bool:
+    return token.quantity is not None and token.quantity.kind is QuantityKind.MONEY
 
 
 def _around_apposition(found: Clauses, closing: int, here: int, passage: Passage) -> Found:

@@ -7,7 +7,7 @@ Does not belong here: ratings (`rating_actions.py`), Chinese (`ratings_zh.py`), 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rally_pipeline.notes import rating_words as rw
@@ -37,6 +37,7 @@ from rally_pipeline.notes.rating_tokens import (
     Words,
 )
 from rally_pipeline.notes.records import Quantity, QuantityKind
+from rally_pipeline.notes.target_numbers import COUNTS, index_prior, is_kept, is_old, is_told_before, priors, series
 
 if TYPE_CHECKING:
     from rally_pipeline.notes.lexicon import Lexicon
@@ -66,7 +67,7 @@ INDEX = re.compile(
 )
 _STOP_WORDS = rw.word_set(
     """implying implies imply implied suggesting suggests suggest representing represents indicating indicates
-    which versus compared upside downside while but citing says said saying after following"""
+    which compared upside downside while but citing says said saying after following"""
 )
 
 
@@ -114,7 +115,7 @@ def find_targets(words: Words, actions: list[Action], has_ticker: bool, lexicon:
 
 def _respective(words: Words, target: Target, lexicon: Lexicon) -> list[Target]:
     """One target for each share of a list: "raises targets for A and B to HK$5 and HK$6 respectively"."""
-    news = _series(words, target.new)
+    news = series(words, target.new)
     if len(news) < 2:
         return [target]
     names: tuple[Name, ...] = ()
@@ -123,33 +124,22 @@ def _respective(words: Words, target: Target, lexicon: Lexicon) -> list[Target]:
         if is_lead and not names:
             names, _ = subjects_right(words, k + 1, target.new, lexicon)
             names = names if len(names) == len(news) else ()
+    houses = target.actor.brokers
+    if not names and len(houses) == len(news):
+        # "A and B raised their targets on X to HK$5 and HK$6 respectively, from HK$4 and HK$5"
+        olds = priors(words, target.prior, news)
+        return [
+            Target(target.place, target.verb, target.klass, replace(target.actor, brokers=(house,)), target.subject,
+                   new, old)
+            for house, new, old in zip(houses, news, olds, strict=True)
+        ]  # fmt: skip
     if not names:
         return [target]
-    after = news[-1] + 1
-    is_from = words.low[after : after + 1] == ["from"] and words.kind[after + 1 : after + 2] == [NUMBER]
-    priors = _series(words, after + 1 if is_from else target.prior)
-    olds = priors if len(priors) == len(news) else [-1] * len(news)
+    olds = priors(words, target.prior, news)
     return [
         Target(target.place, target.verb, target.klass, target.actor, name, new, old)
         for name, new, old in zip(names, news, olds, strict=True)
     ]
-
-
-def _series(words: Words, first: int) -> list[int]:
-    """The places of the numbers of a list that begins at `first`: "HK$5, HK$6 and HK$7"."""
-    if first < 0:
-        return []
-    places = [first]
-    k = first + 1
-    while k + 1 < len(words) and words.low[k] in (",", "and", "&") and len(places) < 8:
-        k += 1
-        if words.low[k] == "and" and k + 1 < len(words):
-            k += 1
-        if words.kind[k] != NUMBER:
-            break
-        places.append(k)
-        k += 1
-    return places
 
 
 _SEEN = frozenset(("sees", "see", "expects", "expect", "forecasts", "pegs", "puts"))
@@ -178,9 +168,10 @@ def _seen_indices(words: Words, used: set[int], lexicon: Lexicon) -> list[Target
         number = words.numbers[k + 1]
         actor = actor_left(words, verb, 0, lexicon)
         is_house = is_known(words, actor) or looks_like_broker(actor)
-        if number.currency or number.kind not in _COUNTS or number.value < 100 or not is_house:
+        if number.currency or number.kind not in COUNTS or number.value < 100 or not is_house:
             continue
-        target = Target(verb, verb, rw.SET, actor, subject_name(words, first, last, lexicon), k + 1, -1)
+        old = index_prior(words, k + 1)
+        target = Target(verb, verb, rw.SET, actor, subject_name(words, first, last, lexicon), k + 1, old)
         _places(words, target)
         found.append(target)
     return found
@@ -205,6 +196,8 @@ def _read(words: Words, t: int, used: set[int], lexicon: Lexicon) -> Target:
     new, prior = _numbers(words, t, verb if is_passive else -1, used)
     if klass == rw.REMOVE:
         new, prior = -1, prior if prior >= 0 else new
+    if new >= 0 and klass != rw.REMOVE and is_kept(words, new):
+        klass = rw.KEEP
     last = max(t, verb, new, prior)
     floor = _clause_start(words, verb if 0 <= verb < t else t)
     end = min(len(words), last + rw.REACH)
@@ -367,7 +360,7 @@ def _numbers(words: Words, t: int, verb: int, used: set[int]) -> tuple[int, int]
     k = t + 1
     while k < count and k - t < 40:
         kind, low = words.kind[k], words.low[k]
-        if kind in (BREAK, TARGET) or low in _STOP_WORDS:
+        if kind in (BREAK, TARGET) or low in _STOP_WORDS or (low == "versus" and not is_told_before(words, k + 1)):
             break
         if kind == VERB and k != verb and rw.VERBS[low][0] not in (rw.SET, rw.RATE):
             break
@@ -377,6 +370,10 @@ def _numbers(words: Words, t: int, verb: int, used: set[int]) -> tuple[int, int]
             role = _role(words, k, t)
             if new >= 0 and words.low[k - 1] == "(" and k + 1 < count and words.low[k + 1] == ")":
                 role = "prior"  # "PT to C$45 (C$40)"
+            elif new >= 0 and (is_old(words, k, new) or is_told_before(words, k)):
+                role = "prior"  # "PT $3.80 (was $2.60)", "at Rs 900 against Rs 740 earlier"
+            if words.low[k + 1 : k + 2] == ["→"] and words.kind[k + 2 : k + 3] == [NUMBER] and new < 0:
+                return k + 2, k  # "TP $58 → $64"
             if k == t + 1 and words.low[k + 1 : k + 2] == ["to"] and words.kind[k + 2 : k + 3] == [NUMBER]:
                 role = "delta"  # "trims PT $1 to $44"
             if words.numbers[k].kind in (QuantityKind.PERCENT, QuantityKind.BASIS_POINT, QuantityKind.ORDINAL):
@@ -397,12 +394,9 @@ def _numbers(words: Words, t: int, verb: int, used: set[int]) -> tuple[int, int]
         k = t - 1
         while k >= 0 and (words.kind[k] == DET or words.low[k] in ("per", "share", "a")):
             k -= 1
-        if k >= 0 and words.kind[k] == NUMBER and k not in used and words.numbers[k].kind in _COUNTS:
+        if k >= 0 and words.kind[k] == NUMBER and k not in used and words.numbers[k].kind in COUNTS:
             new = k
     return new, prior
-
-
-_COUNTS = frozenset((QuantityKind.MONEY, QuantityKind.NUMBER, QuantityKind.POINTS))
 
 
 def _before(words: Words, t: int, floor: int, lexicon: Lexicon) -> Name | None:
@@ -519,7 +513,7 @@ def _is_signed(words: Words, target: Target, lexicon: Lexicon) -> bool:
     """Whether a person or house signs the target at the end of the headline; it then gets its actor and subject."""
     number = target.new if target.new >= 0 else target.prior
     signed = signature(words, lexicon) if words.numbers[number].scale == 1 else None
-    if signed is None or signed[1] < number or words.numbers[number].kind not in _COUNTS:
+    if signed is None or signed[1] < number or words.numbers[number].kind not in COUNTS:
         return False
     subject = target.subject or goal_subject(words, target.place, signed[1], lexicon)
     if subject is None or words.low[subject.first] in rw.OTHER_OBJECTS:
@@ -546,7 +540,7 @@ def _index_before(words: Words, t: int, lexicon: Lexicon) -> Name | None:
 
 def _is_beside(target: Target, words: Words) -> bool:
     number = target.new if target.new >= 0 else target.prior
-    return words.numbers[number].scale == 1
+    return words.numbers[number].scale <= 1  # a penny is a hundredth
 
 
 def money(words: Words, place: int, other: int) -> tuple[float, str, float]:

@@ -30,13 +30,14 @@ from rally_pipeline.notes.records import (
 from rally_pipeline.notes.subjects import instrument_of, is_index, resolve_subject
 
 _WORD: Final = re.compile(
-    r"\b(?:(?P<volume>(?:trading |share |monthly |daily |weekly |total |average |traded ){0,4}volumes?|shares traded)"
+    r"\b(?:(?P<volume>(?:trading |share |monthly |daily |weekly |total |average |traded ){0,4}volumes?|shares traded|(?:shares|stock) changed hands)"
     r"|(?P<turnover>(?:trading |daily |market |monthly |total |average ){0,4}turnover|(?:value of (?:shares |trades"
     r"|trading)\w*|trading value|traded value)))\b",
     re.IGNORECASE,
 )
 _EXTREME: Final = re.compile(
-    r"\b(?:(?P<high>records?|highest|largest|biggest|heaviest|busiest|all-time (?:high|peak)|high|most|peak)"
+    r"\b(?:(?P<high>records?|highest|largest|biggest|heaviest|busiest|all-time (?:high|peak)|high|most|peak"
+    r"|more than (?:on|in) any (?:other )?(?:single )?(?:day|session|week|month|quarter|year))"
     r"|(?P<low>lowest|smallest|thinnest|lightest|slimmest|low))\b",
     re.IGNORECASE,
 )
@@ -210,6 +211,14 @@ _OF_OWNER: Final = re.compile(
 )
 
 
+#: "volume in Acme shares", "turnover in the ADRs".
+_OF_NAME: Final = re.compile(
+    r" (?:in|of) (?:the )?(?P<who>[A-Z][\w&.]*(?: [A-Z][\w&.]*){0,3})(?: (?:shares|stock|units))?\b"
+    r"(?<!January)(?<!February)(?<!March)(?<!April)(?<!May)(?<!June)(?<!July)(?<!August)(?<!September)(?<!October)"
+    r"(?<!November)(?<!December)"
+)
+
+
 def _subject(
     passage: Passage, match: re.Match[str], start: int, end: int, window: Window | None = None
 ) -> Subject | None:
@@ -236,6 +245,9 @@ def _subject(
     )
     if market is not None:
         return Subject(market.start("name"), market.end("name"), market["name"], "", is_proxy=False)
+    named = _OF_NAME.match(text, match.end(), end)
+    if named is not None:
+        return Subject(named.start("who"), named.end("who"), named["who"], "")
     label = label_before(passage, match.start())
     if label is not None:
         return Subject(match.start(), match.start(), label[0], label[1], is_reference=True)

@@ -32,13 +32,14 @@ from rally_pipeline.notes.windows_calendar import (
     dates,
     days_named,
     first_months_named,
+    lengths_ended,
     periods,
     to_dates,
     unit_highs,
     weeks_ended,
 )
 from rally_pipeline.notes.windows_lengths import ever, length_highs, records, streaks, trailings
-from rally_pipeline.notes.windows_since import holidays, lows, named_events, new_years, sinces
+from rally_pipeline.notes.windows_since import dated_events, holidays, lows, named_events, new_years, sinces
 from rally_pipeline.notes.word_sets import words
 
 __all__ = ["find_dates", "find_windows", "note_date"]
@@ -70,7 +71,7 @@ _STREAK_WORDS = words(
     " losing winning"
 )
 _RECORD_WORDS = words(
-    "record time history listing listed debut debuted debuts ipo inception public records data lifetime flotation"
+    "record unprecedented time history listing listed debut debuted debuts ipo inception public records data lifetime flotation"
 )
 _BEGIN_WORDS = words("since from off above below beneath")
 _AFTER_WORDS = words("since after following post wake")
@@ -85,9 +86,11 @@ _RULES: tuple[tuple[frozenset[str], frozenset[str] | None, Callable[[Scan], None
     (frozenset({"holiday", "holidays", "festival", "golden", "break"}), _AFTER_WORDS, holidays),
     (frozenset({"deepseek", "stimulus", "symposium"}), _AFTER_WORDS, named_events),
     (frozenset({"ended", "ending", "to", "through", "until"}), _UNIT_WORDS, weeks_ended),
+    (frozenset({"ended", "ending", "to", "through", "until"}), _MONTH_WORDS, lengths_ended),
     (frozenset({"first"}), frozenset({"months", "quarters"}), first_months_named),
     (_TO_DATE_WORDS, _TO_DATE_UNITS, to_dates),
     (frozenset({"since", "from", "dating", "between"}), None, sinces),
+    (frozenset({"since"}), _MONTH_WORDS, dated_events),
     (_STREAK_WORDS, _UNIT_WORDS, streaks),
     (_UNIT_WORDS, None, trailings),
     (frozenset({"ever"}), None, ever),

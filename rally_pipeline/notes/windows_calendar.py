@@ -203,6 +203,30 @@ def weeks_ended(scan: Scan) -> None:
             scan.add(Window(match.start(), dates[0][1], WindowKind.PERIOD, first, first, last))
 
 
+_LENGTH_ENDED = compiled(
+    rf"(?<![\w-])(?:in\s+|for\s+|during\s+|over\s+)?the\s+(?P<number>{NUMBER})\s+(?P<unit>months|quarters|years)\s+"
+    rf"(?:that\s+)?(?:ended|ending|to|through|until)\s+(?:the\s+end\s+of\s+|end[-\s])?"
+    rf"(?P<month>(?-i:{MONTH}))(?!\s+\d{{1,2}}(?!\d))(?:,?\s+(?P<year>{YEAR}))?(?![\w-])"
+)
+
+
+def lengths_ended(scan: Scan) -> None:
+    """``in the three months to May``: so many months up to the end of the latest May that is over."""
+    for match in _LENGTH_ENDED.finditer(scan.text, scan.start, scan.end):
+        amount, month = amount_of(match["number"]), month_number(match["month"])
+        if amount is None or amount != int(amount):
+            continue
+        ended = month_span(int(match["year"]), month) if match["year"] else latest_ended_month(month, scan.as_of)
+        if ended is not None and scan.as_of is not None and not match["year"]:
+            begun = latest_month(month, scan.as_of)
+            if begun is not None and begun != ended:
+                # Written in a May: the one that runs, or that of the year before.
+                ended = None
+        months = int(amount) * {"months": 1, "quarters": 3, "years": 12}[match["unit"].lower()]
+        days = None if ended is None else (add_months(ended[0], 1 - months), ended[1])
+        scan.period(match.start(), match.end(), days)
+
+
 _FIRST_MONTHS = compiled(
     rf"(?:(?:in|during|over|for)\s+)?(?:the\s+)?first\s+(?P<number>{NUMBER})\s+(?P<unit>months|quarters)"
     rf"(?:\s+of\s+(?:(?P<year>{YEAR})|(?P<last>last\s+year)|(?:the|this)\s+year))?(?![\w-])"

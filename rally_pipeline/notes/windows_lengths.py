@@ -54,6 +54,7 @@ _RECORD = compiled(
     r"|on\s+record(?![-\w])|record(?:-setting|-breaking)?(?:[\s-](?:intra-?day\s+|closing\s+)?(?:highs?|lows?"
     r"|peaks?|levels?|close|closes|territory|closing|run))?(?![-\w]|\s+(?:dates?|labels?|keeping|keeper|of"
     r"|books?))"
+    r"|unprecedented(?=\s+(?:[A-Z]{0,3}[$€£¥]\s?\d|\d|highs?\b|lows?\b|levels?\b|peaks?\b))"
     r"|lifetime\s+(?:highs?|lows?)|in\s+(?:its|their|the\s+\w+['’]s|market)?\s?(?:\w+\s)?history"
     r"|since\s+(?:its\s+|their\s+|it\s+|the\s+|the\s+company['’]s\s+|going\s+|being\s+"
     r"|they\s+)?(?:\w+\s+)?(?:\w+\s+)?(?:listing|listed|debut(?:ed|s)?|ipo|flotation|inception|public"

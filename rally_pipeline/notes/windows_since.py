@@ -238,8 +238,8 @@ def new_years(scan: Scan) -> None:
 
 _HOLIDAY = compiled(
     rf"{_EVENT_HEAD}(?:(?:trading|markets?|trade|business|the\s+market)\s+(?:resumed|reopened|returned|restarted)\s+(?:after|from)\s+)?"
-    r"(?:the|last\s+(?:month|week)['’]s|this\s+(?:month|year)['’]s|a)\s+(?:(?:long|week-long|weeklong|extended|public|national|\w+-day)\s+)?"
-    r"(?:new\s+year\s+(?:holidays?|break)|holidays?|festival|golden\s+week)(?!\s+(?:season|sales|shopping|weekend|mood|spending)|\w)"
+    r"(?P<what>(?:the|last\s+(?:month|week)['’]s|this\s+(?:month|year)['’]s|a)\s+(?:(?:long|week-long|weeklong|extended|public|national|\w+-day)\s+)?"
+    r"(?:new\s+year\s+(?:holidays?|break)|holidays?|festival|golden\s+week(?:\s+(?:holidays?|break))?))(?!\s+(?:season|sales|shopping|weekend|mood|spending)|\w)"
 )
 #: A holiday longer ago than this is not the one just over.
 _HOLIDAY_DAYS = 60
@@ -250,8 +250,29 @@ def holidays(scan: Scan) -> None:
     for match in _HOLIDAY.finditer(scan.text, scan.start, scan.end):
         event_id, day = event_of("lunar_new_year", scan.events, scan.as_of)
         if day is None or scan.as_of is None or (scan.as_of - day).days > _HOLIDAY_DAYS:
+            if match["head"].lower() == "since":
+                # Another holiday: that there is a beginning is known, not which day.
+                scan.span(match.start(), match.end(), WindowKind.SINCE_EVENT, None)
             continue
         scan.span(match.start(), match.end(), WindowKind.SINCE_EVENT, (day, day), event_id=event_id)
+
+
+_DATED = compiled(
+    rf"(?<![\w-])since\s+(?:[\w'’-]+\s+){{1,7}}?(?:\(\s?|on\s+|of\s+)(?:on\s+)?(?:{WEEKDAY},?\s+)?"
+    rf"(?P<date>(?:\d{{1,2}}(?:st|nd|rd|th)?\s+(?-i:{MONTH})|(?-i:{MONTH})\s+\d{{1,2}}(?:st|nd|rd|th)?(?!\d))"
+    rf"(?:,?\s+{YEAR})?)(?:\s?\))?"
+)
+
+
+def dated_events(scan: Scan) -> None:
+    """``since the tariff shock (2 April 2025)``, ``since the summit on 3 May``: the day stands beside its name."""
+    for match in _DATED.finditer(scan.text, scan.start, scan.end):
+        found = find_dates(scan.text, match.start("date"), match.end("date"), scan.as_of)
+        if not found or (scan.as_of is not None and found[0][2] > scan.as_of):
+            continue
+        day = found[0][2]
+        kind = WindowKind.LOOKBACK if is_superlative(scan, match.start()) else WindowKind.SINCE_DATE
+        scan.span(match.start(), match.end(), kind, (day, day))
 
 
 def named_events(scan: Scan) -> None:

@@ -76,9 +76,19 @@ def is_superlative(scan: Scan, at: int) -> bool:
             or word in _SUPERLATIVES
             or (word in ("most", "first") and (before in _AFTER_THE or at - first < 7))
             or (word in _LEVELS and at - first - len(word) < 3)
+            or (word == "any" and _is_more_than(scan, number))
         ):
             return _CLAUSE_END.search(scan.text, first, at) is None
     return False
+
+
+def _is_more_than(scan: Scan, number: int) -> bool:
+    """Whether "any" at a token ends "more than on any": a superlative in other words."""
+    before = [word for word, _ in scan.tokens[max(0, number - 3) : number]]
+    return "than" in before and not _MORE_LESS.isdisjoint(before)
+
+
+_MORE_LESS = words("more less fewer higher lower bigger larger")
 
 
 def _position(token: tuple[str, int]) -> int:

@@ -1,7 +1,7 @@
 """The standing checks: what is broken right now, and whether each mart is fresh, in sessions.
 
-They stand on ``ops_health`` and on the marts, run every hour, and are red for as long as something is broken. None of
-them blocks: a mart that is behind because an upstream is down is still right about the days it has.
+They stand on ``ops_health`` and on the marts, run every hour and with the marts, and are red for as long as something
+is broken. None of them blocks: a mart that is behind because an upstream is down is still right about the days it has.
 
 Belongs here: the shape of these checks. Does not belong here: what is broken (`health.py`).
 As in the modules of assets, annotations are not postponed here: Dagster reads that of ``context``.

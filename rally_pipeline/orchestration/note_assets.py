@@ -119,6 +119,7 @@ def _raw_ratings(database: str) -> dg.AssetsDefinition:
     )
     def fetch_ratings(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         from rally_pipeline.errors import RetryableFetchError
+        from rally_pipeline.health import note_documents
         from rally_pipeline.ingest import fetch_all, source_module
 
         run: RunWorkspace = context.resources.workspace
@@ -138,6 +139,7 @@ def _raw_ratings(database: str) -> dg.AssetsDefinition:
             )
         run.ledger.records.extend(records)
         run.ledger.failures.extend(failures)
+        note_documents(workspace, "RATINGS", RATINGS_SOURCE, failures, len(records), context.run_id)
         if requests and not records:
             raise dg.Failure(
                 f"ratings: none of {len(requests)} requests was answered; first: {failures[0].error}",

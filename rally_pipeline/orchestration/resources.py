@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rally_pipeline.workspace import Workspace
 
 WORKSPACE = "workspace"
+#: How many days back a run looks for what an earlier one archived and did not register.
+_LOOK_BACK_DAYS = 7
 
 
 @dataclass
@@ -65,6 +67,7 @@ def workspace_resource(
 
             log = context.log
             run_workspace = RunWorkspace(open_workspace(settings, tell=(log.info if log else lambda _: None)))
+            _take_up_archived(run_workspace.workspace)
         else:
             run_workspace = opened
         workspace, run = run_workspace.workspace, context.run
@@ -90,6 +93,13 @@ def workspace_resource(
     return dg.ResourceDefinition(
         open_for_run, description="Settings, catalog, calendars, archive and warehouse, opened once per run."
     )
+
+
+def _take_up_archived(workspace: Workspace) -> None:
+    """What a run that was killed had archived but not registered is loaded with the rest."""
+    from rally_pipeline.fetches import register_archived
+
+    register_archived(workspace, since=workspace.now().date() - dt.timedelta(days=_LOOK_BACK_DAYS))
 
 
 def _write_quality(workspace: Workspace, run_id: str, context: dg.InitResourceContext) -> None:

@@ -21,7 +21,7 @@ SESSION_SOURCES = frozenset({"hang_seng", *MARKET_SOURCES["SOUTHBOUND"]})
 #: Second opinions with one request per day: asked no further back than the source they check keeps its files.
 SECOND_OPINIONS = frozenset({"sse", "szse"})
 #: From when on a session's figures can be there, local time of the market, on half-days as well; of other sources from
-#: some minutes after the close on. HKEX publishes at about 17:30, the indices' compiler between six and nine, the ECB at
+#: some minutes after the close on. HKEX publishes at about 17:30, the indices' compiler from six to nine, the ECB at
 #: about 16:00.
 PUBLISHED_FROM: Mapping[str, dt.time] = {
     "hkex": dt.time(17, 30),

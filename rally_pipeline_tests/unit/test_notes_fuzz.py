@@ -1,27 +1,35 @@
-"""Random and mutated documents: a reader refuses by name or reads; nothing else may happen.
+"""Random and mutated documents: a reader refuses by name or reads, and what is read is extracted from with exact spans;
+nothing else may happen.
 
 The number of examples of each property is ``RALLY_FUZZ_EXAMPLES``; the default only guards against the coarse.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import io
+import math
 import os
 import time
 import zipfile
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from rally_pipeline.catalog import load_catalog
 from rally_pipeline.errors import PayloadError
 from rally_pipeline.notes import limits
+from rally_pipeline.notes.context import context_of
+from rally_pipeline.notes.extract import extract_note
+from rally_pipeline.notes.lexicon import Lexicon
 from rally_pipeline.notes.readers import read_document
 from rally_pipeline.notes.readers.content import clean
-from rally_pipeline.notes.records import ReadNote
+from rally_pipeline.notes.records import CanonicalText, ReadNote
 from rally_pipeline_tests.note_documents import column, make_docx, make_mail, make_pdf, make_zip
 
-EXAMPLES = int(os.environ.get("RALLY_FUZZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("RALLY_FUZZ_EXAMPLES", "40"))
 fuzz = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -116,6 +124,34 @@ def outcome(body: bytes, name: str, side_car: bytes | None) -> tuple[list[ReadNo
     return notes, None
 
 
+@functools.cache
+def lexicon() -> Lexicon:
+    return Lexicon.from_catalog(load_catalog(None))
+
+
+def check_extraction(note: ReadNote) -> None:
+    """Whatever the text, every span is exact and lies in it, and mentions do not overlap."""
+    text = note.canonical.text
+    context, basis = context_of(note, dt.datetime(2025, 3, 1, tzinfo=dt.UTC), lexicon())
+    assert set(basis) <= {"as_of", "broker", "analyst", "newspaper", "ticker", "title"}
+    found = extract_note(note, context, lexicon())
+    event(f"{min(len(found.claims), 3)} claims")
+    assert len({one.claim_id for one in found.claims}) == len(found.claims)
+    for one in found.claims:
+        claim = one.claim
+        assert 0 <= claim.start < claim.end <= len(text)
+        assert text[claim.start : claim.end] == claim.quote
+        assert text.startswith(one.prefix, claim.start - len(one.prefix))
+        assert text.startswith(one.suffix, claim.end)
+        assert claim.value is None or math.isfinite(claim.value)
+        assert one.page >= 1
+    end = 0
+    for mention in found.mentions:
+        assert end <= mention.start < mention.end <= len(text)
+        assert text[mention.start : mention.end] == mention.text
+        end = mention.end
+
+
 def check_note(note: ReadNote) -> None:
     text, starts = note.canonical.text, note.canonical.page_starts
     assert text.strip()
@@ -143,8 +179,9 @@ def check(body: bytes, name: str, side_car: bytes | None = None) -> None:
     else:
         event(notes[0].file_type)
     assert len({note.part for note in notes}) == len(notes)
-    for note in notes:
+    for note in notes[:20]:
         check_note(note)
+        check_extraction(note)
     assert time.monotonic() - start < limits.MAX_WORK_SECONDS
 
 
@@ -160,10 +197,91 @@ def test_random_text(text: str, name: str, encoding: str) -> None:
     check(text.encode(encoding, "ignore"), name)
 
 
+@pytest.mark.parametrize("name", sorted(documents()))
 @fuzz
-@given(st.sampled_from(sorted(documents())), EDITS, st.booleans())
+@given(EDITS, st.booleans())
 def test_mutated_documents(name: str, edits: list[Edit], is_named: bool) -> None:
     check(mutate(documents()[name], edits), name if is_named else "a")
+
+
+#: What the grammars look for, in pieces that need not fit together.
+PIECES = st.sampled_from(
+    [
+        *(
+            "The Hang Seng Index ",
+            "恒指",
+            "Alibaba ",
+            "阿里巴巴",
+            "Southbound investors ",
+            "南向资金",
+            "Goldman Sachs ",
+            "高盛",
+            "HSBC ",
+        ),
+        *(
+            "rose ",
+            "fell ",
+            "累升",
+            "净买入",
+            "upgraded ",
+            "raised its target ",
+            "目标价由",
+            "上调至",
+            "maintains Buy ",
+            "said ",
+        ),
+        *(
+            "13 percent ",
+            "13%",
+            "-2.1% ",
+            "HK$26.6 billion ",
+            "266亿港元",
+            "HKUSD 1 (USD 2) ",
+            "22,620.33 ",
+            "4. 2% ",
+            "80 cents ",
+        ),
+        *(
+            "this year ",
+            "年初至今",
+            "since mid-January ",
+            "a three-year high ",
+            "三年新高",
+            "to HK$85 from HK$75 ",
+            "respectively ",
+            "and ",
+        ),
+        *(
+            ", ",
+            ". ",
+            "。",
+            "“",
+            "” ",
+            "(",
+            ")",
+            "\n",
+            "\n\n",
+            "\t",
+            "- ",
+            "$",
+            "%",
+            "亿",
+            "to ",
+            "from ",
+            "at ",
+            "1,",
+            "\u00a0",
+            "\u2212",
+        ),
+    ]
+)
+
+
+@fuzz
+@given(st.lists(PIECES, max_size=60).map("".join))
+def test_pieces_of_claims_in_any_order(text: str) -> None:
+    if text.strip():
+        check_extraction(ReadNote("", CanonicalText(text), "txt"))
 
 
 @fuzz

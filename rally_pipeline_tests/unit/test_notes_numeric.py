@@ -666,3 +666,179 @@ def hostile(text: str) -> Passage:
     context = NoteContext(as_of=AS_OF)
     is_chinese = text[0] >= "\u4e00"
     return Passage(text, 0, len(text), 0, is_chinese, False, base.mentions, tuple(quantities), tuple(windows), context)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "The DAX, the FTSE 100 and the S&P 500 returned 6.1%, -2.4% and 3% respectively last month.",
+            [("^GDAXI", 6.1), ("^FTSE", -2.4), ("^GSPC", 3.0)],
+        ),
+        ("Down 12% from its March peak, the DAX is back where it began.", [("^GDAXI", -12.0)]),
+        ("The DAX finished the month 1.8% to the bad.", [("^GDAXI", -1.8)]),
+        (
+            "The DAX rose 3%, the FTSE 100 and the S&P 500 next, gaining 2% and 1%.",
+            [("^GDAXI", 3.0), ("^FTSE", 2.0), ("^GSPC", 1.0)],
+        ),
+        ("The DAX is up by a quarter this year, the FTSE 100 by 9%.", [("^FTSE", 9.0)]),
+        ("Japanese tech is off 3.5% this month.", [("Japanese tech", -3.5)]),
+        ("Insurers slipped 1.1%.", [("Insurers", -1.1)]),
+        ("Consumers cut spending 1.1%.", []),
+    ],
+)
+def test_returns_in_less_usual_frames(text: str, expected: list[tuple[str, float]]) -> None:
+    assert returns(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "value"),
+    [
+        ("The 2-year gilt yield fell seven basis points to 3.9%.", "2-year gilt yield", -7.0),
+        ("Yields on 10-year bunds were up 4 bps.", "Yields on 10-year bunds", 4.0),
+    ],
+)
+def test_a_yield_moves_in_basis_points(text: str, subject: str, value: float) -> None:
+    (claim,) = claims(text, ClaimType.PERFORMANCE)
+    assert (claim.subject_text, claim.subject_id, claim.value, claim.unit) == (subject, "", value, "bp")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The 2-year gilt yield could fall seven basis points below its peak.",
+        "The bank cut its rate by 25 basis points.",
+        "The 2-year gilt yield, which traders watch, and the rate moved by 7 basis points.",
+    ],
+)
+def test_basis_points_that_are_no_move_of_a_yield(text: str) -> None:
+    assert claims(text, ClaimType.PERFORMANCE) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "comparator"),
+    [
+        ("Platinum leapt to an unprecedented $3,100 an ounce.", "Platinum", Comparator.HIGHEST_IN_WINDOW),
+        ("The DAX ended at its best close since June 2023.", "DAX", Comparator.HIGHEST_IN_WINDOW),
+        (
+            "The 5-year bund yield eased two basis points, its lowest in a month.",
+            "5-year bund yield",
+            "lowest_in_window",
+        ),
+        ("The DAX closed above 21,000 for the first time since June 2023.", "DAX", Comparator.HIGHEST_IN_WINDOW),
+        ("The DAX fell below 17,000 for the first time since June 2023.", "DAX", Comparator.LOWEST_IN_WINDOW),
+        ("The yen weakened past 158 per dollar for the first time since 1990.", "yen", Comparator.LOWEST_IN_WINDOW),
+        (
+            "Tin's 9 percent jump on Monday to $41 a kilo was its biggest daily gain since 2011.",
+            "Tin",
+            Comparator.HIGHEST_IN_WINDOW,
+        ),
+        ("恒生指数升1%，报24,100点，逼近三年高位。", "恒生指数", Comparator.NEAR_HIGHEST),
+        ("恒生指数报14,900点，为逾一年最低。", "恒生指数", Comparator.LOWEST_IN_WINDOW),
+    ],
+)
+def test_extremes_in_less_usual_frames(text: str, subject: str, comparator: Comparator) -> None:
+    found = claims(text, ClaimType.EXTREME)
+    assert [(one.subject_text, one.comparator) for one in found] == [(subject, comparator)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Which currency is the stronger, a rate that was only passed does not tell.
+        "The yen traded past 158 per dollar for the first time since 1990.",
+        "The DAX closed above 21,000; for the first time since 2023 banks led.",
+        "Tin jumped 9 percent for the first time in its history of support schemes.",
+    ],
+)
+def test_a_first_time_that_is_no_extreme(text: str) -> None:
+    assert claims(text, ClaimType.EXTREME) == []
+
+
+def test_its_best_level_is_of_what_moved_last() -> None:
+    text = "The DAX rose 2 percent, while the FTSE 100 piled on 3 percent, to 8,700, its best level since May 2023."
+    (claim,) = claims(text, ClaimType.EXTREME)
+    assert claim.subject_id == "^FTSE"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "day"),
+    [
+        ("Since the border shock (9 January 2025) the DAX has put on 8%.", WindowKind.SINCE_DATE, dt.date(2025, 1, 9)),
+        ("The DAX is up 8% since the vote on 9 January.", WindowKind.SINCE_DATE, dt.date(2025, 1, 9)),
+        ("The DAX gained 8% in the six months to January.", WindowKind.PERIOD, dt.date(2024, 8, 1)),
+    ],
+)
+def test_beginning_of_a_move_with_a_name(text: str, kind: WindowKind, day: dt.date) -> None:
+    (claim,) = claims(text, ClaimType.PERFORMANCE)
+    assert claim.window is not None
+    assert (claim.window.kind, claim.window.start_earliest) == (kind, day)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The DAX has put on 8% since the ceasefire.", "Mainland investors have bought HK$9 billion since the ceasefire."],
+)
+def test_since_what_has_no_day_is_not_the_day(text: str) -> None:
+    (claim,) = claims(text)
+    assert claim.window is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Southbound purchases add up to HK$40 billion this year.", [("Southbound", 40e9, Comparator.EQ)]),
+        (
+            "EPFR figures show Japan equity funds took in $2.5bn last week.",
+            [("Japan equity funds", 2.5e9, Comparator.EQ)],
+        ),
+        ("Foreigners were net buyers of $2 billion of shares.", [("Foreigners", 2e9, Comparator.EQ)]),
+        (
+            "Northbound trading saw CNY3 billion exit Shenzhen and CNY2 billion enter Shanghai.",
+            [("Northbound trading", -3e9, Comparator.EQ), ("Northbound trading", 2e9, Comparator.EQ)],
+        ),
+        (
+            "南向资金昨日净买入60亿港元，其中沪港股通占35亿港元，深港股通占25亿港元。",
+            [("南向资金", 60e8, Comparator.EQ), ("沪港股通", 35e8, Comparator.EQ), ("深港股通", 25e8, Comparator.EQ)],
+        ),
+    ],
+)
+def test_flows_in_less_usual_frames(text: str, expected: list[tuple[str, float, Comparator]]) -> None:
+    found = claims(text, ClaimType.FLOW)
+    assert [(one.subject_text, one.value, one.comparator) for one in found] == expected
+
+
+def test_an_amount_set_beside_another_has_its_own_time() -> None:
+    text = "Southbound inflows this year are HK$50bn, a tenth of the record HK$500bn booked in 2023."
+    first, second = claims(text, ClaimType.FLOW)
+    assert (first.value, second.value) == (50e9, 500e9)
+    assert second.window is not None and second.window.start_earliest == dt.date(2023, 1, 1)
+    # The record is of that year, not of the one that runs.
+    assert claims("Southbound inflows are 9% of the record set in 2023.", ClaimType.FLOW_COMPARISON) == []
+
+
+def test_a_flow_is_likened_to_two_months() -> None:
+    (claim,) = claims("Outflows are now on a par with the March-April 2022 rush.", ClaimType.FLOW_COMPARISON)
+    assert (claim.subject_text, claim.subject_id) == ("Outflows", "")
+    assert claim.details["comparison_window_start"] == "2022-03-01"
+    assert claim.details["comparison_window_end"] == "2022-04-30"
+    assert claims("Car sales are on a par with the March-April 2022 rush.", ClaimType.FLOW_COMPARISON) == []
+
+
+def test_ranks_with_an_adjective_inside() -> None:
+    (claim,) = claims("Meituan was the day's biggest large-cap loser.", ClaimType.RANK) or [None]
+    assert claim is not None and (claim.subject_id, claim.value, claim.direction) == ("3690.HK", 1.0, Direction.DOWN)
+    (claim,) = claims("Insurers were the worst-performing sector for a second week, down 2%.", ClaimType.RANK)
+    assert (claim.subject_text, claim.value, claim.window) == ("Insurers", 1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("Some 900 million Xiaomi shares changed hands, more than on any day since March 2021.", "Xiaomi"),
+        ("Trading volume in Acme Robotics shares is the heaviest of any month since 2019.", "Acme Robotics"),
+    ],
+)
+def test_volume_records_in_less_usual_frames(text: str, subject: str) -> None:
+    (claim,) = claims(text, ClaimType.VOLUME_RECORD)
+    assert (claim.subject_text, claim.comparator) == (subject, Comparator.HIGHEST_IN_WINDOW)

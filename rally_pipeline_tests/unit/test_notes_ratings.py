@@ -413,6 +413,7 @@ def test_any_text_gives_exact_quotes(text: str) -> None:
     ["a", "1,", "(", "更", "upgrades ", "A, ", "and A ", "price target ", "to buy ", "UBS ", "'", "- ", "目标价",
      "维持", "由买入", "HK$1 ", "of ", "analyst ", "from hold to buy at ", "Rating: ", "has ",
      "adds ", "PT raised to $1 ", "; buy with a target of 5 ", "target of 5 for X: ", "sees Nifty at 5,000 ", "X  ",
+     "1 (2) pence ", "→ $5 ", "- Buy ", "BUY\n", "分别目标价5和", "\"1\" to ", "Jun-27 ", "versus $5 ",
      "Rating: Buy | ", "in upgrade ", "rating under review ", "Falls ", "targets to $1 and $2 "],
 )  # fmt: skip
 def test_time_is_linear(unit: str, lexicon: Lexicon) -> None:

@@ -263,3 +263,24 @@ def test_linear_time(unit: str) -> None:
 
     small = max(seconds(500), 0.005)
     assert min(seconds(4_000) for _ in range(3)) < 40 * small
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("Macro funds covered their shorts last month.", "Macro funds"),
+        ("Fast money has come back to the exchange.", "Fast money"),
+        ("Hedge funds cut their exposure to Chinese stocks in January.", "Chinese stocks"),
+        # Those who are named far off may be others.
+        ("Sentiment has turned bullish, and later in the piece the stock is praised to hedge funds.", ""),
+    ],
+)
+def test_without_a_market_a_statement_is_about_those_who_trade(text: str, subject: str) -> None:
+    claims = found(text)
+    assert claims and claims[0].subject_text == subject, claims
+
+
+def test_a_percentile_of_exposure() -> None:
+    (claim,) = found("Net exposure to Japan is now in the 8th percentile.")
+    assert (claim.claim_type, claim.direction) == (ClaimType.POSITIONING, Direction.DOWN)
+    assert claim.details["percentile"] == 8.0

@@ -489,3 +489,22 @@ def test_time_grows_with_length_only(piece):
 
     short = min(seconds(5_000) for _ in range(2))
     assert seconds(20_000) < 12 * short + 0.2
+
+
+def test_months_up_to_one_that_is_over():
+    (found,) = windows("in the nine months to November")
+    assert (found.kind, found.start_earliest, found.last) == (K.PERIOD, day(3, 1, 2024), day(11, 30, 2024))
+    # Written in a February: whether the one that runs or that of last year is meant, is left open.
+    (found,) = windows("in the three months to February")
+    assert (found.kind, found.start_earliest) == (K.PERIOD, None)
+
+
+def test_since_another_holiday_is_known_to_have_no_day():
+    (found,) = windows("since the Golden Week break", dt.date(2024, 11, 20))
+    assert (found.kind, found.start_earliest) == (K.SINCE_EVENT, None)
+
+
+def test_a_day_beside_the_name_of_an_event():
+    text = "since the port strike (7 January 2025)"
+    (found,) = windows(text)
+    assert (found.kind, found.start_earliest, text[found.start : found.end]) == (K.SINCE_DATE, day(1, 7), text)

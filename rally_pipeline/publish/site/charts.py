@@ -21,6 +21,8 @@ _EPOCH = dt.date(1970, 1, 1)
 _DAY_MS = 86_400_000
 #: Outer widths in pixels of a full-width chart, of the same on a phone, and of a small one.
 WIDE, NARROW, SMALL = 1048, 346, 400
+#: Pixels that the number of an event needs.
+_LABEL_ROOM = 9
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
 
 Tone = Literal["accent", "ink", "dim", "up", "down"]
@@ -138,27 +140,29 @@ def draw(chart: Chart, *, is_small: bool = False, height: int = 300) -> Drawing 
     if not any(len(series.points) > 1 for series in chart.series):
         return None
     if is_small:
-        pictures = (("all", _picture(chart, SMALL, 150, 0)),)
+        pictures: tuple[tuple[str, str], ...] = (("all", _picture(chart, SMALL, 150, 0)),)
     else:
         narrow = _picture(chart, NARROW, min(height, 220), chart.narrow_days)
         pictures = (("wide", _picture(chart, WIDE, height, 0)), ("narrow", narrow))
+    drawn = [{"name": s.name, "tone": s.tone, **_points(s, max(chart.digits, 2))} for s in chart.series if s.points]
     data = {
         "unit": chart.unit,
         "digits": chart.digits,
         "signed": chart.is_signed,
         "days": chart.axis == "",
         "axis": chart.axis,
-        "series": [
-            {"name": s.name, "tone": s.tone, "x": [_x(place) for place, _ in s.points], "y": [y for _, y in s.points]}
-            for s in chart.series
-        ],
+        "series": drawn,
     }
-    for series in data["series"]:
-        digits = max(chart.digits, 2)
-        series["y"] = [round(y, digits) for y in series["y"]]
-        # Days since the one before are shorter than days since 1970.
-        series["x"] = [x - before for x, before in zip(series["x"], [0, *series["x"]], strict=False)]
     return Drawing(chart, pictures, data)
+
+
+def _points(series: Series, digits: int) -> dict[str, list[Any]]:
+    """Places and values; of the places, the steps, which are shorter than days since 1970."""
+    places = [_x(place) for place, _ in series.points]
+    return {
+        "x": [place - before for place, before in zip(places, [0, *places], strict=False)],
+        "y": [round(value, digits) for _, value in series.points],
+    }
 
 
 def _x(place: dt.date | int) -> int:
@@ -179,12 +183,13 @@ def _picture(chart: Chart, outer: int, height: int, last_days: int) -> str:
     values = [y for series in chart.series for place, y in series.points if _ms(place) >= low]
     if chart.reach is not None:
         values = [min(max(value, chart.reach[0]), chart.reach[1]) for value in values]
-    bottom, top = _nice([*values, *(d.value for d in chart.dots if _ms(d.day) >= low)], chart)
+    ticks = _ticks([*values, *(d.value for d in chart.dots if _ms(d.day) >= low)], chart)
     if chart.axis == "" and chart.kind == "bar":
         low, high = low - _DAY_MS, high + _DAY_MS
+    bottom, top = ticks[0], ticks[-1]
     left, right = _left(bottom, top), _right(chart, outer)
     width = outer - left - right
-    spec = _spec(chart, width, height, (low, high), (bottom, top))
+    spec = _spec(chart, width, height, (low, high), ticks)
     svg = vl_convert.vegalite_to_svg(spec)
     meta = {"x": [low, high], "y": [bottom, top], "w": width, "h": height, "day": chart.axis == ""}
     return _clean(svg, outer, height + 52, left, meta)
@@ -204,7 +209,8 @@ def _right(chart: Chart, outer: int) -> int:
     return max(16, min(int(longest * 6.4) + 12, outer // 3))
 
 
-def _nice(values: Sequence[float], chart: Chart) -> tuple[float, float]:
+def _ticks(values: Sequence[float], chart: Chart) -> list[float]:
+    """Round values that hold all others between the first and the last of them."""
     low, high = min(values), max(values)
     if chart.has_zero or chart.kind == "bar":
         low, high = min(low, 0.0), max(high, 0.0)
@@ -214,17 +220,20 @@ def _nice(values: Sequence[float], chart: Chart) -> tuple[float, float]:
     step = 10 ** math.floor(math.log10(span / 4))
     step *= next(n for n in (1, 2, 2.5, 5, 10) if span / (step * n) <= 5)
     room = 0.04 * span
-    bottom = math.floor((low - (0 if low == 0 else room)) / step) * step
-    top = math.ceil((high + room) / step) * step
+    # A label below a low must not meet those of the axis, nor one above a high those of events.
+    below = 0.12 * span if any(not dot.is_above for dot in chart.dots) else room
+    above = 0.1 * span if any(dot.is_above for dot in chart.dots) else room
+    bottom = math.floor((low - (0 if low == 0 else below)) / step) * step
+    top = math.ceil((high + above) / step) * step
     # No room where there can be no value.
     if low >= 0:
         bottom = max(bottom, 0.0)
     if chart.unit == "%" and high <= 100:
         top = min(top, 100.0)
-    return round(bottom, 9), round(top, 9)
+    return [round(bottom + n * step, 9) for n in range(round((top - bottom) / step) + 1)]
 
 
-def _spec(chart: Chart, width: int, height: int, span: tuple[int, int], reach: tuple[float, float]) -> dict[str, Any]:
+def _spec(chart: Chart, width: int, height: int, span: tuple[int, int], ticks: Sequence[float]) -> dict[str, Any]:
     is_time = chart.axis == ""
     scale = {"type": "utc", "domain": list(span), "nice": False} if is_time else {"domain": list(span), "nice": False}
     x: dict[str, Any] = {"field": "x", "type": "temporal" if is_time else "quantitative", "scale": scale}
@@ -232,15 +241,15 @@ def _spec(chart: Chart, width: int, height: int, span: tuple[int, int], reach: t
     x["axis"] = {
         "title": chart.axis or None,
         "grid": False,
-        "tickCount": max(2, min(int(width / 92), 12 if not is_time else 40)),
+        "tickCount": max(2, min(int(width / 66), 12 if not is_time else 40)),
         "labelOverlap": True,
         **({"format": "%b %Y" if days > 250 else "%-d %b"} if is_time else {"format": "d", "tickMinStep": 1}),
     }
     y = {
         "field": "y",
         "type": "quantitative",
-        "scale": {"domain": list(reach), "nice": False, "zero": False},
-        "axis": {"title": None, "tickCount": 4, "format": ",.0f" if max(map(abs, reach)) >= 10 else ",.1f"},
+        "scale": {"domain": [ticks[0], ticks[-1]], "nice": False, "zero": False},
+        "axis": {"title": None, "values": list(ticks), "format": ",.0f" if max(map(abs, ticks)) >= 10 else ",.1f"},
     }
     inside = {"filter": f"datum.x >= {span[0]} && datum.x <= {span[1]}"}
     layers: list[dict[str, Any]] = []
@@ -249,13 +258,14 @@ def _spec(chart: Chart, width: int, height: int, span: tuple[int, int], reach: t
         layers.append({"data": {"values": rows}, "transform": [inside], "mark": mark, "encoding": encoding})
 
     if chart.level is not None:
-        mark = {"type": "rule", "stroke": "var(--dim)", "strokeDash": [3, 3]}
-        layers.append({"data": {"values": [{"y": chart.level}]}, "mark": mark, "encoding": {"y": y}})
+        rule: dict[str, Any] = {"type": "rule", "stroke": "var(--dim)", "strokeDash": [3, 3]}
+        layers.append({"data": {"values": [{"y": chart.level}]}, "mark": rule, "encoding": {"y": y}})
     if chart.flags:
-        rows = [{"x": _ms(flag.day), "text": flag.label} for flag in chart.flags]
+        rows = [{"x": _ms(flag.day)} for flag in chart.flags]
         layer({"type": "rule", "stroke": "var(--dim)", "strokeDash": [2, 3], "opacity": 0.7}, rows, x=x)
-        mark = {"type": "text", "fill": "var(--dim)", "fontSize": 11, "dy": -8, "fontWeight": 600}
-        layer(mark, rows, x=x, y={"value": 0}, text={"field": "text"})
+        rows = _flag_labels(chart.flags, span, width)
+        label = {"type": "text", "fill": "var(--dim)", "fontSize": 11, "dy": -8, "fontWeight": 600}
+        layer(label, rows, x=x, y={"value": 0}, text={"field": "text"})
     if chart.kind == "bar":
         _bars(chart, layer, x, y, width, span)
     else:
@@ -271,6 +281,24 @@ def _spec(chart: Chart, width: int, height: int, span: tuple[int, int], reach: t
         "config": _CONFIG,
         "layer": layers,
     }
+
+
+def _flag_labels(flags: Sequence[Flag], span: tuple[int, int], width: int) -> list[dict[str, Any]]:
+    """Labels of events; those of events too near each other to be told apart become one, from the first to the last."""
+    near = _LABEL_ROOM * (span[1] - span[0]) / width
+    groups: list[list[Flag]] = []
+    for flag in flags:
+        if groups and _ms(flag.day) - _ms(groups[-1][-1].day) < near:
+            groups[-1].append(flag)
+        else:
+            groups.append([flag])
+    return [
+        {
+            "x": (_ms(group[0].day) + _ms(group[-1].day)) // 2,
+            "text": group[0].label if len(group) == 1 else f"{group[0].label}–{group[-1].label}".strip("–"),
+        }
+        for group in groups
+    ]
 
 
 _CONFIG = {
@@ -298,8 +326,9 @@ def _lines(chart: Chart, layer: Any, x: Any, y: Any) -> None:
 def _bars(chart: Chart, layer: Any, x: Any, y: Any, width: int, span: tuple[int, int]) -> None:
     for series in chart.series:
         thickness = max(1.0, 0.68 * width * _DAY_MS / (span[1] - span[0]))
-        for tone, keep in (("accent", lambda v: v >= 0), ("down", lambda v: v < 0)):
-            rows = [{"x": _ms(place), "y": value} for place, value in series.points if keep(value)]
+        for tone in ("accent", "down"):
+            points = [(place, value) for place, value in series.points if (value < 0) == (tone == "down")]
+            rows = [{"x": _ms(place), "y": value} for place, value in points]
             mark = {"type": "bar", "fill": f"var(--{tone})", "width": thickness, "clip": True}
             layer(mark, rows, x=x, y=y, y2={"datum": 0})
     layer({"type": "rule", "stroke": "var(--dim)", "strokeWidth": 1}, [{"x": span[0]}], y={"datum": 0})
@@ -311,7 +340,8 @@ def _dots(chart: Chart, layer: Any, x: Any, y: Any, span: tuple[int, int], width
         place = (_ms(dot.day) - span[0]) / max(1, span[1] - span[0]) * width
         half = len(dot.label) * 3.3
         align, dx = ("right", 6) if place > width - half else ("left", -6) if place < half else ("center", 0)
-        look = {"fill": f"var(--{dot.tone})", "align": align, "dx": dx, "dy": -12 if dot.is_above else 15}
+        dy = -12 if dot.is_above else 15
+        look: dict[str, Any] = {"fill": f"var(--{dot.tone})", "align": align, "dx": dx, "dy": dy}
         rows.append({"x": _ms(dot.day), "y": dot.value, "text": dot.label, **look})
     if not rows:
         return

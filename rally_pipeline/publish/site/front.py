@@ -40,7 +40,6 @@ from rally_pipeline.publish.site.world import (
     Row,
     World,
     by_day,
-    note_page,
 )
 from rally_pipeline.schema import core_notes, mart, mart_flows, mart_notes
 
@@ -97,8 +96,8 @@ def page(world: World) -> dict[str, Any]:
         "board": board,
         "event_count": _EVENTS,
         "indicators": hot_money.INDICATORS,
-        "statements": [positioning.statement(row) for row in figures.statements[:_LISTED]],
-        "opinions": [_opinion(row) for row in figures.opinions[:_LISTED]],
+        "statements": [positioning.statement(world, row) for row in figures.statements[:_LISTED]],
+        "opinions": [_opinion(world, row) for row in figures.opinions[:_LISTED]],
         "targets": [ratings.action(world, row) for row in figures.targets[:_LISTED]],
         "verdicts": [v for v in VERDICTS.values() if v.code != "none"],
         "share": world.name(SHARE),
@@ -189,14 +188,14 @@ def _opinions(world: World) -> list[Row]:
     )
 
 
-def _opinion(row: Row) -> dict[str, Any]:
+def _opinion(world: World, row: Row) -> dict[str, Any]:
     who = ", ".join(name for name in (row["speaker"], row["broker_text"]) if name)
     return {
         "day": row["as_of_date"],
         "kind": words(row["claim_type"]),
         "quote": " ".join(row["quote"].split()),
         "who": who or words(row["source_kind"]),
-        "note": f"{note_page(row['note_id'])}#claim-{row['claim_id'][:12]}",
+        "note": world.claim_link(row["note_id"], row["claim_id"]),
     }
 
 
@@ -216,7 +215,7 @@ def _headline(world: World, figures: _Figures, on: dt.date) -> dict[str, str]:
     earlier = [one for one in world.days if one <= on]
     rows = figures.headline.get(earlier[-1], []) if earlier else []
     most = max((abs(row["ytd_return_pct"] or 0.0) for row in rows), default=0.0) or 1.0
-    found = {}
+    found: dict[str, str] = {}
     for place, row in enumerate(rows, start=1):
         at = figures.performance[row["symbol"]].at(on) if row["symbol"] in figures.performance else None
         base = "no base" if row["base_close"] is None else f"{number(row['base_close'])} on {day(row['base_date'])}"

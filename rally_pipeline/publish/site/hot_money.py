@@ -111,9 +111,9 @@ def page(world: World) -> dict[str, Any]:
 
 
 def _reach(values: Sequence[float]) -> tuple[float, float]:
-    """Half as wide again as the middle 98 % of values."""
+    """Twice as wide as the middle 95 % of values."""
     ordered = sorted(values)
-    cut = len(ordered) // 100
+    cut = len(ordered) // 40
     low, high = ordered[cut], ordered[-1 - cut]
     room = ((high - low) or 1.0) / 2
     floor = low - room

@@ -15,7 +15,7 @@ from rally_pipeline.publish import dictionary
 
 #: File name of the drawing.
 DRAWING = "lineage-graph.html"
-_BODY = "<body>\n"
+_HEADER = "<header>\n"
 _LAYERS = {"mart": "Marts", "core": "Core", "ops": "Operations", "raw": "Raw"}
 
 
@@ -43,8 +43,9 @@ def page(entries: list[dict[str, Any]] | None = None) -> dict[str, Any]:
 def drawn(notice: str) -> str:
     """The drawing as a page of the site: with the way back, and what must be said of the data."""
     html = drawing.page()
-    if html.count(_BODY) != 1:
+    if html.count(_HEADER) != 1:
         raise ValueError("the drawing has no place for the way back")
     mark = f' <strong title="{escape(notice)}">Demo data</strong>' if notice else ""
-    bar = f'<nav aria-label="Site" class="tools note"><a href="lineage.html">← Rally report</a>{mark}</nav>'
-    return html.replace("<header>\n", f"<header>\n  {bar}\n", 1)
+    back = '<a href="lineage.html" style="color: inherit">← Rally report</a>'
+    bar = f'<nav aria-label="Site" class="tools note">{back}{mark}</nav>'
+    return html.replace(_HEADER, f"{_HEADER}  {bar}\n")

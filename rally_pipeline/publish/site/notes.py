@@ -17,11 +17,9 @@ import sqlalchemy as sa
 
 from rally_pipeline.audit.verdict import REASONS, Reason
 from rally_pipeline.publish.site import formats
-from rally_pipeline.publish.site.world import Row, World, current_notes, note_house, note_page, note_title
+from rally_pipeline.publish.site.world import Row, World, note_house, note_page, note_title, paged_notes
 from rally_pipeline.schema import core_notes, mart_notes, metadata
 
-#: Notes that get a page, the latest first; the warehouse has them all.
-PAGES = 400
 _EVIDENCE_SHOWN = 24
 _DATES_SHOWN = 12
 _UNITS = {"pct": "%", "rank": "(rank)", "bp": "basis points"}
@@ -94,7 +92,8 @@ class ClaimView:
         """What was stated and what was found, with units and days."""
         if self.audit is None:
             return []
-        unit = _UNITS.get(self.audit["unit"] or self.row["unit"], self.audit["unit"] or self.row["unit"])
+        code = str(self.audit["unit"] or self.row["unit"])
+        unit = _UNITS.get(code, code)
         found: list[tuple[str, str]] = []
         if self.row["value"] is not None:
             prior = f" (before: {_figure(self.row['value_prior'], '')})" if self.row["value_prior"] is not None else ""
@@ -174,6 +173,9 @@ def _plain(value: Any) -> str:
 
 
 def _figure(value: float, unit: str) -> str:
+    if len(unit) == 3 and unit.isupper() and abs(value) >= 1e6:
+        power, word = (1e9, "bn") if abs(value) >= 1e9 else (1e6, "mn")
+        return f"{formats.money(value / power, unit, 3)}\u00a0{word}"
     text = _plain(float(value)).replace("-", "−")
     return f"{text}\u00a0{unit}" if unit else text
 
@@ -181,79 +183,82 @@ def _figure(value: float, unit: str) -> str:
 def _band(low: float | None, high: float | None, unit: str) -> str:
     if low is None or high is None:
         return f"at least {_figure(low, unit)}" if low is not None else f"at most {_figure(high or 0.0, unit)}"
-    return f"{_figure(low, '')} to {_figure(high, unit)}"
+    return f"{_figure(low, '' if unit == '%' else unit)} to {_figure(high, unit)}"
 
 
-def listing(world: World) -> dict[str, Any]:
-    """What the page of all notes shows."""
-    notes = current_notes(world)
-    views = _claims_of(world, notes)
-    entries = []
-    totals: Counter[str] = Counter()
-    for at, note in enumerate(notes):
-        claims = [c for c in views[note["note_id"]] if c.repeat_of is None]
-        counts = Counter(claim.verdict.code for claim in claims)
-        totals += counts
-        entries.append(
-            {
-                "title": note_title(note),
-                "page": note_page(note["note_id"]) if at < PAGES else "",
-                "day": note["as_of_date"],
-                "house": note_house(note),
-                "file": note["file_name"],
-                "part": note["part"],
-                "lang": note["language"],
-                "counts": [(counts[v.code], v) for v in VERDICTS.values() if counts[v.code]],
-                "claims": len(claims),
-            }
-        )
-    return {
-        "notes": entries,
-        "totals": [(totals[v.code], v) for v in VERDICTS.values()],
-        "verdicts": list(VERDICTS.values()),
-    }
-
-
-def pages(world: World) -> list[tuple[str, str, dict[str, Any]]]:
-    """File name, title and content of each note's page, the latest first."""
-    notes = current_notes(world)[:PAGES]
-    views = _claims_of(world, notes)
-    found = []
-    for note in notes:
-        claims = views[note["note_id"]]
-        counts = Counter(claim.verdict.code for claim in claims if claim.repeat_of is None)
-        found.append(
-            (
-                note_page(note["note_id"]),
-                note_title(note),
-                {
-                    "note": note,
-                    "house": note_house(note),
-                    "pieces": pieces(note["text"], claims),
-                    "claims": claims,
-                    "counts": [(counts[v.code], v) for v in VERDICTS.values() if counts[v.code]],
-                    "warnings": [str(one) for one in _listed(note["warnings"])],
-                },
-            )
-        )
-    return found
-
-
-def _claims_of(world: World, notes: Sequence[Row]) -> dict[str, list[ClaimView]]:
-    claim, audit = core_notes.core_note_claim, mart_notes.mart_claim_audit
-    audits = {row["claim_id"]: row for row in world.rows(sa.select(audit).where(audit.c.is_latest.is_(True)))}
+def verdict_counts(world: World) -> Counter[str]:
+    """How many claims of notes up to the day told about have each verdict, repeats left out."""
+    audit, note = mart_notes.mart_claim_audit, core_notes.core_note
     rows = world.rows(
+        sa.select(audit.c.verdict, sa.func.count().label("claims"))
+        .join(note, sa.and_(note.c.note_id == audit.c.note_id, note.c.known_to_at.is_(None)))
+        .where(audit.c.is_latest.is_(True), audit.c.repeat_of == "", note.c.as_of_date <= world.as_of)
+        .group_by(audit.c.verdict)
+    )
+    return Counter({row["verdict"]: row["claims"] for row in rows})
+
+
+def read(world: World) -> list[tuple[Row, list[ClaimView]]]:
+    """The notes that get a page, the latest first, each with its claims in the order of the text."""
+    notes = world.rows(paged_notes(world.as_of))
+    ids = paged_notes(world.as_of, core_notes.core_note.c.note_id).subquery()
+    claim, audit = core_notes.core_note_claim, mart_notes.mart_claim_audit
+    chosen = sa.select(ids.c.note_id)
+    audited = sa.select(audit).where(audit.c.is_latest.is_(True), audit.c.note_id.in_(chosen))
+    audits = {row["claim_id"]: row for row in world.rows(audited)}
+    query = (
         sa.select(claim)
-        .where(claim.c.known_to_at.is_(None))
+        .where(claim.c.known_to_at.is_(None), claim.c.note_id.in_(chosen))
         .order_by(claim.c.note_id, claim.c.start_offset, claim.c.end_offset, claim.c.claim_id)
     )
     versions = {note["note_id"]: note["extractor_version"] for note in notes}
     found: dict[str, list[Row]] = {note_id: [] for note_id in versions}
-    for row in rows:
+    for row in world.rows(query):
         # Claims of an earlier reading of the note stand until the note is read again; only those of this one count.
         if versions.get(row["note_id"]) == row["extractor_version"]:
             found[row["note_id"]].append(row)
-    return {note_id: _views(claims, audits) for note_id, claims in found.items()}
+    return [(note, _views(found[note["note_id"]], audits)) for note in notes]
+
+
+def listing(world: World, notes: Sequence[tuple[Row, list[ClaimView]]]) -> dict[str, Any]:
+    """What the page of all notes shows."""
+    note = core_notes.core_note
+    count = sa.select(sa.func.count()).where(note.c.known_to_at.is_(None), note.c.as_of_date <= world.as_of)
+    totals = verdict_counts(world)
+    return {
+        "notes": [
+            {
+                "title": note_title(row),
+                "page": note_page(row["note_id"]),
+                "day": row["as_of_date"],
+                "house": note_house(row),
+                "file": row["file_name"],
+                "part": row["part"],
+                "lang": row["language"],
+                "counts": _counts(claims),
+            }
+            for row, claims in notes
+        ],
+        "count": world.connection.scalar(count) or 0,
+        "totals": [(totals[v.code], v) for v in VERDICTS.values() if v.code != "none"],
+    }
+
+
+def _counts(claims: Sequence[ClaimView]) -> list[tuple[int, Verdict]]:
+    counts = Counter(claim.verdict.code for claim in claims if claim.repeat_of is None)
+    return [(counts[v.code], v) for v in VERDICTS.values() if counts[v.code]]
+
+
+def page(row: Row, claims: Sequence[ClaimView]) -> dict[str, Any]:
+    """What the page of a note shows."""
+    return {
+        "note": row,
+        "house": note_house(row),
+        "pieces": pieces(row["text"], claims),
+        "claims": claims,
+        "counts": _counts(claims),
+        "warnings": [str(one) for one in _listed(row["warnings"])],
+    }
 
 
 def _views(claims: Sequence[Row], audits: Mapping[str, Row]) -> list[ClaimView]:

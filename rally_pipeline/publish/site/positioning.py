@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rally_pipeline.publish.site import formats
-from rally_pipeline.publish.site.world import Row, World, note_page
+from rally_pipeline.publish.site.world import Row, World
 from rally_pipeline.schema import mart_ratings
 
 _ROWS_SHOWN = 300
@@ -20,7 +20,7 @@ _POLARITY = {1: ("▲", "bullish", "up"), -1: ("▼", "bearish", "down")}
 
 def page(world: World) -> dict[str, Any]:
     """What the page shows: days, newest first, each with its statements."""
-    found = [statement(row) for row in rows(world)[:_ROWS_SHOWN]]
+    found = [statement(world, row) for row in rows(world)[:_ROWS_SHOWN]]
     days: dict[dt.date, list[dict[str, Any]]] = {}
     for one in found:
         days.setdefault(one["day"], []).append(one)
@@ -38,7 +38,7 @@ def rows(world: World) -> list[Row]:
     )
 
 
-def statement(row: Row) -> dict[str, Any]:
+def statement(world: World, row: Row) -> dict[str, Any]:
     """A statement as text."""
     icon, word, tone = _POLARITY.get(row["polarity"], ("●", "neutral", ""))
     who = (
@@ -60,5 +60,5 @@ def statement(row: Row) -> dict[str, Any]:
         "value": f"{value} {row['unit']}".strip(),
         "window": row["window_text"],
         "stance": row["stance"],
-        "note": f"{note_page(row['note_id'])}#claim-{row['claim_id'][:12]}",
+        "note": world.claim_link(row["note_id"], row["claim_id"]),
     }

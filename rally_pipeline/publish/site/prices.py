@@ -25,7 +25,8 @@ _NARROW_DAYS = 366
 def page(world: World) -> dict[str, Any]:
     """What the page shows: large charts of the headline indices, technology and the article's share; then the rest."""
     rows = _rows(world)
-    large, small = [], {}
+    large: list[dict[str, Any]] = []
+    small: dict[str, list[dict[str, Any]]] = {}
     headline = [i.symbol for i in world.instruments.values() if i.leaderboard == HEADLINE]
     for symbol in sorted(rows, key=lambda s: (s not in headline, s != "^HSI", s != TECH, s != SHARE, s)):
         instrument = world.instruments.get(symbol)

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rally_pipeline.publish.site import formats
-from rally_pipeline.publish.site.world import Row, World, note_page
+from rally_pipeline.publish.site.world import Row, World
 from rally_pipeline.schema import mart_ratings
 
 _ROWS_SHOWN = 400
@@ -80,5 +80,5 @@ def action(world: World, row: Row) -> dict[str, Any]:
         "is_conflict": bool(row["is_conflict"]),
         "words": row["action_text"],
         "source": row["source"],
-        "note": f"{note_page(row['note_id'])}#claim-{row['claim_id'][:12]}" if row["note_id"] else "",
+        "note": world.claim_link(row["note_id"], row["claim_id"]),
     }

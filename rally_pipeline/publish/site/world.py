@@ -28,6 +28,8 @@ TECH = "HSTECH.HK"
 SHARE = "9988.HK"
 #: Begins the ids of the reopenings after Lunar New Year.
 LUNAR_NEW_YEAR = "lunar_new_year_"
+#: Notes that get a page, the latest first; the warehouse has them all.
+NOTE_PAGES = 400
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class World:
         instruments, events: of the catalog; events up to `as_of` that prices reach back to, ascending.
         made_at: when the site was written, UTC.
         stale: tables that are behind the facts.
+        noted: ids of the notes that have a page.
     """
 
     connection: sa.Connection
@@ -84,6 +87,7 @@ class World:
     events: tuple[Event, ...]
     made_at: dt.datetime
     stale: tuple[str, ...] = ()
+    noted: frozenset[str] = frozenset()
 
     @property
     def notice(self) -> str:
@@ -98,6 +102,10 @@ class World:
         """The name of an instrument, or its symbol."""
         found = self.instruments.get(symbol)
         return found.name if found else symbol
+
+    def claim_link(self, note_id: str, claim_id: str) -> str:
+        """Where a claim is shown in its note; empty if the note has no page."""
+        return f"{note_page(note_id)}#claim-{claim_id[:12]}" if note_id in self.noted else ""
 
     def recent_events(self, count: int) -> tuple[Event, ...]:
         """The last events, latest first; of the yearly ones only the latest."""
@@ -138,6 +146,7 @@ def open_world(workspace: Workspace, connection: sa.Connection, as_of: dt.date |
             if row["event_date"] > first
         ),
         made_at=workspace.now(),
+        noted=frozenset(connection.scalars(paged_notes(min(last, limit), core_notes.core_note.c.note_id))),
         stale=tuple(
             connection.scalars(sa.select(ops.ops_stale.c.table_name).distinct().order_by(ops.ops_stale.c.table_name))
         ),
@@ -166,13 +175,14 @@ def by_day(rows: Sequence[Row], key: Callable[[Row], Any], day: str = "session_d
     return {name: ByDay(pairs) for name, pairs in found.items()}
 
 
-def current_notes(world: World) -> list[Row]:
-    """The notes believed now that were written for a day up to `as_of`, latest first."""
+def paged_notes(as_of: dt.date, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """The last notes believed now that were written for a day up to `as_of`, latest first: those that get a page."""
     note = core_notes.core_note
-    return world.rows(
-        sa.select(note)
-        .where(note.c.known_to_at.is_(None), note.c.as_of_date <= world.as_of)
+    return (
+        sa.select(*(columns or (note,)))
+        .where(note.c.known_to_at.is_(None), note.c.as_of_date <= as_of)
         .order_by(note.c.as_of_date.desc(), note.c.note_id)
+        .limit(NOTE_PAGES)
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rally_pipeline.publish import dictionary
-from rally_pipeline.publish.files import folder_aside, only_one, sweep, sync_folder
+from rally_pipeline.publish.files import folder_aside, only_one, settle, sweep, sync_folder
 from rally_pipeline.publish.site import (
     front,
     hot_money,
@@ -25,7 +25,7 @@ from rally_pipeline.publish.site import (
     tables,
 )
 from rally_pipeline.publish.site.shell import render
-from rally_pipeline.publish.site.world import World, open_world
+from rally_pipeline.publish.site.world import World, note_page, note_title, open_world
 from rally_pipeline.workspace import Workspace
 
 #: The site's folder among what is published, and the one beside it in which it is written.
@@ -57,6 +57,7 @@ def write_site(workspace: Workspace, as_of: dt.date | None = None) -> Path:
                 world = open_world(workspace, connection, as_of)
                 for name, text in _pages(world, has_report=has_report):
                     (new / name).write_text(text, encoding="utf-8")
+                    settle(new / name)
             sync_folder(new)
             _switch(new, place, aside / "old")
         sync_folder(published)
@@ -79,6 +80,7 @@ def _switch(new: Path, place: Path, old: Path) -> None:
 def _pages(world: World, *, has_report: bool) -> Iterator[tuple[str, str]]:
     """Name and HTML of every page."""
     entries = dictionary.entries()
+    noted = notes.read(world)
     for file, title, values in (
         ("index.html", "How far has it run, and who is buying?", front.page(world)),
         ("leaderboard.html", "Leaderboard", leaderboard.page(world)),
@@ -87,12 +89,13 @@ def _pages(world: World, *, has_report: bool) -> Iterator[tuple[str, str]]:
         ("hot-money.html", "Hot money", hot_money.page(world)),
         ("ratings.html", "Ratings and targets", ratings.page(world)),
         ("positioning.html", "Positioning", positioning.page(world)),
-        ("notes.html", "Notes and their claims", notes.listing(world)),
+        ("notes.html", "Notes and their claims", notes.listing(world, noted)),
         ("quality.html", "Data quality", quality.page(world, has_report=has_report)),
         ("lineage.html", "Lineage", lineage.page(entries)),
         ("dictionary.html", "Dictionary", tables.page(entries)),
     ):
         yield file, render(world, file, title=title, place=file, values=values)
     yield lineage.DRAWING, lineage.drawn(world.notice)
-    for file, title, values in notes.pages(world):
-        yield file, render(world, "note.html", title=title, place="notes.html", values=values)
+    for row, claims in noted:
+        title, values = note_title(row), notes.page(row, claims)
+        yield note_page(row["note_id"]), render(world, "note.html", title=title, place="notes.html", values=values)
