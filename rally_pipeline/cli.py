@@ -76,7 +76,9 @@ def demo(as_of_day: dt.datetime) -> None:
     click.echo(f"\n{DEMO_NOTICE}\n")
     click.echo(f"warehouse  {workspace.warehouse.display_url}")
     click.echo(f"archive    {settings.archive_dir}")
-    click.echo("look next  make ui   (Dagster on http://127.0.0.1:3000)")
+    site = settings.published_dir / "site" / "index.html"
+    click.echo(f"look next  {site.as_uri()}#{as_of_day.date()}")
+    click.echo("           make ui   (Dagster on http://127.0.0.1:3000)")
     command = sys.argv[0] if sys.argv[0].endswith("rally-pipeline") else "rally-pipeline"
     click.echo(f"           {command} as-of 2100-01-01 mart_rally_scoreboard --where event_id=lunar_new_year_2025")
     sys.exit(0 if is_ok else 1)
@@ -614,6 +616,8 @@ def publish(to: str | None, as_json: bool) -> None:
         write_json([done.to_json()], sys.stdout)
     else:
         _echo(done.lines())
+    if to is None and not as_json:
+        _write_site(load_settings())
 
 
 @cli.command()
@@ -748,7 +752,19 @@ def _run(
         progress.done()
     for line in report.lines():
         click.echo(line)
+    if report.marts:
+        _write_site(settings)
     return report.ok
+
+
+def _write_site(settings: Settings) -> None:
+    """The report for people; that it could not be written undoes nothing of the run."""
+    from rally_pipeline.publish.site import write_site
+
+    try:
+        click.echo(f"report: {write_site(_open(settings))}")
+    except (OSError, RallyError) as error:
+        click.echo(f"report not written: {error}", err=True)
 
 
 def _import(files: tuple[Path, ...], read: Any, known_at: str | None, no_marts: bool, as_json: bool) -> None:

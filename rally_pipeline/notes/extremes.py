@@ -15,6 +15,7 @@ from typing import Final
 
 from rally_pipeline.notes import claim_parts, moves, moves_zh
 from rally_pipeline.notes.clauses import Clauses, chinese_clauses, clauses
+from rally_pipeline.notes.move_parts import Reading
 from rally_pipeline.notes.noun_phrases import Found, Subject, says_price
 from rally_pipeline.notes.numeric_words import PRONOUNS
 from rally_pipeline.notes.predicates import SKIP, VERB_KINDS, piece_bounds, stance_before, subjects_of, token_at
@@ -177,12 +178,15 @@ def _first_times(passage: Passage, used: set[int]) -> list[Claim]:
     """As in "closed above 4,000 for the first time since 2021": beside a level, the highest since then."""
     text = passage.text
     made: list[Claim] = []
+    levels: list[Reading] | None = None
     for match in _FIRST_TIME.finditer(text, passage.start, passage.end):
         window = next((one for one in passage.windows if 0 <= one.start - match.end() <= 1), None)
         if window is None or window.kind is not WindowKind.LOOKBACK or id(window) in used:
             continue
-        for one in reversed(moves.readings(passage)):
-            if one.role != "level" or one.quantity.end > match.start():
+        if levels is None:
+            levels = [one for one in moves.readings(passage) if one.role == "level"]
+        for one in reversed(levels):
+            if one.quantity.end > match.start():
                 continue
             between = text[one.quantity.end : match.start()]
             way = _PASSED.search(text, max(passage.start, one.quantity.start - 24), one.quantity.start)

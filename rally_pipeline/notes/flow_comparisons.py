@@ -43,7 +43,8 @@ def pace(passage: Passage) -> list[Claim]:
 
 
 _OF_ANOTHER = re.compile(
-    r"(?:%|percent|per cent|half|third|quarter|fraction) of (?:the|its|last [\w’']+) $|\b(?:short of|below|than|from) (?:the|its|last [\w’']+) $",
+    r"(?:%|percent|per cent|half|third|quarter|fraction) of (?:the|its|last [\w’']+) $|\b(?:short of"
+    r"|below|than|from) (?:the|its|last [\w’']+) $",
     re.IGNORECASE,
 )
 
@@ -153,7 +154,8 @@ def _flow_likened(passage: Passage, at: int) -> Flow | None:
 
 
 _MONTHS_OF = re.compile(
-    rf" (?:the |that of |those of |what was seen in )?(?P<first>(?-i:{MONTH}))\s?(?:[-–/]|to|and)\s?(?P<last>(?-i:{MONTH})),? (?P<year>20\d\d)",
+    rf" (?:the |that of |those of |what was seen in )?(?P<first>(?-i:{MONTH}))\s?(?:[-–/]|to"
+    rf"|and)\s?(?P<last>(?-i:{MONTH})),? (?P<year>20\d\d)",
     re.IGNORECASE,
 )
 

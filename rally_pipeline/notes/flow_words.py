@@ -217,7 +217,8 @@ AND_CHANNEL: Final = re.compile(
 )
 #: Behind an amount set beside another of the same flow: "of the HK$800bn booked in all of last year".
 BOOKED: Final = re.compile(
-    r"(?:[ -](?:odd|plus|or so))?(?: (?:that was|which was|was))? (?:booked|recorded|registered|logged|posted|notched(?: up)?)\b",
+    r"(?:[ -](?:odd|plus|or so))?(?: (?:that was|which was|was))? (?:booked|recorded|registered|logged"
+    r"|posted|notched(?: up)?)\b",
     re.IGNORECASE,
 )
 #: Between a channel and its part of an amount named before: 其中沪港股通占12亿元.

@@ -410,7 +410,9 @@ def _window_around(passage: Passage, quantity: Quantity) -> Window | None:
     After a running total a further amount may be of the same stretch or of the day: then ``None``, as for a sentence
     that says only up to which day it counts.
     """
-    if stated_days(passage) or claim_parts.has_open_beginning(passage, passage.start, passage.end):
+    if stated_days(passage) or claim_parts.has_open_beginning(
+        passage, max(passage.start, quantity.start - 200), min(passage.end, quantity.end + 200)
+    ):
         return None
     hints = ZH_TRIGGER if passage.is_chinese else TRIGGER
     for number, earlier in enumerate(claim_parts.earlier_passages(passage)):

@@ -30,7 +30,8 @@ from rally_pipeline.notes.records import (
 from rally_pipeline.notes.subjects import instrument_of, is_index, resolve_subject
 
 _WORD: Final = re.compile(
-    r"\b(?:(?P<volume>(?:trading |share |monthly |daily |weekly |total |average |traded ){0,4}volumes?|shares traded|(?:shares|stock) changed hands)"
+    r"\b(?:(?P<volume>(?:trading |share |monthly |daily |weekly |total |average |traded ){0,4}volumes?"
+    r"|shares traded|(?:shares|stock) changed hands)"
     r"|(?P<turnover>(?:trading |daily |market |monthly |total |average ){0,4}turnover|(?:value of (?:shares |trades"
     r"|trading)\w*|trading value|traded value)))\b",
     re.IGNORECASE,

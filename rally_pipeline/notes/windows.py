@@ -71,7 +71,8 @@ _STREAK_WORDS = words(
     " losing winning"
 )
 _RECORD_WORDS = words(
-    "record unprecedented time history listing listed debut debuted debuts ipo inception public records data lifetime flotation"
+    "record unprecedented time history listing listed debut debuted debuts ipo inception public records "
+    "data lifetime flotation"
 )
 _BEGIN_WORDS = words("since from off above below beneath")
 _AFTER_WORDS = words("since after following post wake")

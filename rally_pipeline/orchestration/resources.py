@@ -116,10 +116,11 @@ def _write_quality(workspace: Workspace, run_id: str, context: dg.InitResourceCo
 def _publish(workspace: Workspace, context: dg.InitResourceContext) -> None:
     """Publishes the marts that a run of the UI computed; the runner publishes once, after the last of its own."""
     from rally_pipeline.publish.publication import publish
+    from rally_pipeline.publish.site import write_site
 
     try:
-        lines = publish(workspace).lines()
-    except RallyError as error:
+        lines = [*publish(workspace).lines(), f"report: {write_site(workspace)}"]
+    except (OSError, RallyError) as error:
         lines = [f"not published: {error}"]
     for line in lines:
         if context.log:

@@ -285,6 +285,8 @@ def test_the_front_page_answers_the_articles_questions_as_of_its_day(site, wide)
     assert "+49.79 %" in share
     assert "HK$ 124.10" in share
     assert "2,023.3 mn in October 2024" in share
+    assert "None in these 30 days" in _card(wide, "Which targets")
+    assert "None in these 30 days" not in _card(wide, "How are investors")
     # The next session but one: the high is there, and the day can be linked to.
     wide.get_by_role("button", name="Later day").click()
     wide.get_by_role("button", name="Later day").click()

@@ -28,7 +28,7 @@ FOLDS: dict[str, tuple[str, ...]] = {
     "rthk + cim": ("rthk", "cim"),
     "own": ("own",),
 }
-HOLDOUT_TITLE = "holdout: written after the grammars, never used to change them"
+HOLDOUT_TITLE = "holdout: unseen when first scored, see README.md; its classes of errors were mended since"
 HEADLINE_FILES = ("ratings.jsonl",)
 SENTENCE_FILES = ("perf.jsonl", "flow.jsonl")
 

@@ -812,7 +812,8 @@ def test_an_amount_set_beside_another_has_its_own_time() -> None:
     text = "Southbound inflows this year are HK$50bn, a tenth of the record HK$500bn booked in 2023."
     first, second = claims(text, ClaimType.FLOW)
     assert (first.value, second.value) == (50e9, 500e9)
-    assert second.window is not None and second.window.start_earliest == dt.date(2023, 1, 1)
+    assert second.window is not None
+    assert second.window.start_earliest == dt.date(2023, 1, 1)
     # The record is of that year, not of the one that runs.
     assert claims("Southbound inflows are 9% of the record set in 2023.", ClaimType.FLOW_COMPARISON) == []
 
@@ -826,8 +827,8 @@ def test_a_flow_is_likened_to_two_months() -> None:
 
 
 def test_ranks_with_an_adjective_inside() -> None:
-    (claim,) = claims("Meituan was the day's biggest large-cap loser.", ClaimType.RANK) or [None]
-    assert claim is not None and (claim.subject_id, claim.value, claim.direction) == ("3690.HK", 1.0, Direction.DOWN)
+    (claim,) = claims("Meituan was the day's biggest large-cap loser.", ClaimType.RANK)
+    assert (claim.subject_id, claim.value, claim.direction) == ("3690.HK", 1.0, Direction.DOWN)
     (claim,) = claims("Insurers were the worst-performing sector for a second week, down 2%.", ClaimType.RANK)
     assert (claim.subject_text, claim.value, claim.window) == ("Insurers", 1.0, None)
 

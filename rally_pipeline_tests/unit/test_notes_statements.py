@@ -277,7 +277,7 @@ def test_linear_time(unit: str) -> None:
 )
 def test_without_a_market_a_statement_is_about_those_who_trade(text: str, subject: str) -> None:
     claims = found(text)
-    assert claims and claims[0].subject_text == subject, claims
+    assert claims[0].subject_text == subject, claims
 
 
 def test_a_percentile_of_exposure() -> None:

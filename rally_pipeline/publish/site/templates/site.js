@@ -58,6 +58,7 @@
         let left = Number(list.dataset.upto);
         for (const item of list.children)
           if (item.dataset.date) item.hidden = !(item.dataset.date <= day && item.dataset.date > since && left-- > 0);
+        list.querySelector("[data-empty]").hidden = left < Number(list.dataset.upto);
       }
       select.value = day;
       earlier.disabled = at === 0;
