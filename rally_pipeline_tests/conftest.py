@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,17 @@ import sqlalchemy as sa
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("rally", deadline=None)
 hypothesis.settings.load_profile("rally")
+
+
+@pytest.fixture(autouse=True)
+def _no_ambient_instance() -> Iterator[None]:
+    """An instance of Dagster that a test made leaves its storage behind as the ambient one, where later definitions
+    would look for it after its folder is gone.
+    """
+    yield
+    ambient = sys.modules.get("dagster._core.storage.defs_state.base")
+    if ambient is not None:
+        ambient._current_storage.set(None)
 
 
 @pytest.fixture(scope="session")

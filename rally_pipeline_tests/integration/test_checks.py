@@ -166,8 +166,14 @@ def test_a_range_has_one_result_per_check_and_none_left_over(ranged):
     settings, _ = ranged
     left, count = _planned(settings)
     assert left == []
-    # US once, and with the marts the table of files.
-    assert count == 2 + len(rules_for(Dataset.PRICE)) + len(rules_for(Dataset.BROKER_FLOW))
+    # US once, and with the marts the table of files and what watches sources and freshness.
+    definitions = build_definitions(settings)
+    asked = [
+        definitions.resolve_job_def(job).asset_layer.asset_graph.asset_check_keys for job in ("ingest_us", "marts")
+    ]
+    assert 1 + len(rules_for(Dataset.PRICE)) == len(list(asked[0]))
+    assert len(list(asked[1])) > 1 + len(rules_for(Dataset.BROKER_FLOW))
+    assert count == sum(len(list(keys)) for keys in asked)
 
 
 def test_a_single_day_has_one_result_per_check(tmp_path):
