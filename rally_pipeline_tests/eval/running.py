@@ -32,9 +32,8 @@ class Extractor:
 
 def open_extractor() -> Extractor:
     """The project's extractor on the packaged catalog; ImportError as long as it is not written."""
-    from rally_pipeline.notes.lexicon import Lexicon
-
     from rally_pipeline.notes.extract import extract_note
+    from rally_pipeline.notes.lexicon import Lexicon
 
     catalog = load_catalog()
     lexicon = Lexicon.from_catalog(catalog)
