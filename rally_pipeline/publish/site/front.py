@@ -237,7 +237,7 @@ def _tech(world: World, figures: _Figures, on: dt.date) -> dict[str, str]:
     )
     if extreme is None or performance is None:
         return {"t.rise": "–", "t.meta": _NOT_YET}
-    unit = world.instruments[TECH].unit
+    unit = world.instrument(TECH).unit
     return {
         "t.rise": percent(extreme["rise_from_trough_pct"]),
         "t.tone": _tone(extreme["rise_from_trough_pct"]),
@@ -308,7 +308,7 @@ def _share(world: World, figures: _Figures, on: dt.date) -> dict[str, str]:
     )
     if extreme is None or performance is None:
         return {"a.ytd": "–", "a.meta": _NOT_YET}
-    currency = world.instruments[SHARE].currency
+    currency = world.instrument(SHARE).currency
     base = (
         "no base"
         if performance["base_close"] is None

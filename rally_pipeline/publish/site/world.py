@@ -100,8 +100,13 @@ class World:
 
     def name(self, symbol: str) -> str:
         """The name of an instrument, or its symbol."""
-        found = self.instruments.get(symbol)
-        return found.name if found else symbol
+        return self.instrument(symbol).name
+
+    def instrument(self, symbol: str) -> Instrument:
+        """An instrument of the catalog; of one that was taken out and of which marts still speak, no more than the
+        symbol is known.
+        """
+        return self.instruments.get(symbol) or Instrument(symbol, symbol, "", "", "share", "")
 
     def claim_link(self, note_id: str, claim_id: str) -> str:
         """Where a claim is shown in its note; empty if the note has no page."""
