@@ -64,7 +64,10 @@ def test_the_daemon_runs_what_is_due(tmp_path: Path) -> None:
         )
         try:
             until = time.monotonic() + 300
-            while time.monotonic() < until and not {"files", "marts", "health"} <= _done(settings):
+            # The marts of a new warehouse are behind from the start: they may run before the file, and again after it.
+            while time.monotonic() < until and not (
+                {"files", "marts", "health"} <= _done(settings) and _settled(settings)
+            ):
                 assert daemon.poll() is None, log.read_text()
                 time.sleep(0.5)
         finally:
@@ -81,6 +84,16 @@ def test_the_daemon_runs_what_is_due(tmp_path: Path) -> None:
         assert connection.scalar(sa.select(sa.func.count()).select_from(ops.ops_health)) > 0
     warehouse.engine.dispose()
     assert list((inbox / "processed").glob("*/tencent.csv"))
+
+
+def _settled(settings) -> bool:
+    """Whether marts were computed from the file and nothing is behind."""
+    warehouse = open_warehouse(settings.resolved_warehouse_url)
+    with warehouse.read() as connection:
+        computed = connection.scalar(sa.select(sa.func.count()).select_from(mart.mart_price_extremes_daily))
+        behind = connection.scalar(sa.select(sa.func.count()).select_from(ops.ops_stale))
+    warehouse.engine.dispose()
+    return bool(computed) and not behind
 
 
 def _done(settings) -> set[str]:
