@@ -41,34 +41,20 @@ _NOTHING = "not_empty"
 
 
 @dataclass(frozen=True)
-class MarketReport:
-    """What became of one market.
+class PartReport:
+    """What became of one part of a run, whatever it loads.
 
     Attributes:
-        market: the market.
-        start, end: first and last session asked for.
-        sessions: how many.
         run_id: the Dagster run; empty if there was nothing to run.
-        requests, records: requests made, and those that were answered.
-        failures: one line per request that was not.
-        unserved: instruments (of southbound, sessions) for which nothing was loaded, whatever the source.
         loaded: payloads read.
         refused: one line per payload refused as a whole.
         rows_new, rows_changed, rows_same, rows_set_aside: rows.
         error: why the run failed, or why there was nothing to run.
-        ok: whether the run succeeded, every instrument got something, and nothing was refused but empty answers.
+        ok: whether it succeeded, see the kinds of parts.
         seconds: how long it took.
     """
 
-    market: str
-    start: dt.date | None
-    end: dt.date | None
-    sessions: int
     run_id: str
-    requests: int
-    records: int
-    failures: tuple[str, ...]
-    unserved: tuple[str, ...]
     loaded: int
     refused: tuple[str, ...]
     rows_new: int
@@ -81,31 +67,39 @@ class MarketReport:
 
 
 @dataclass(frozen=True)
-class DocumentReport:
-    """What became of the ratings asked for, or of the documents in the inbox.
+class MarketReport(PartReport):
+    """What became of one market. It is ok if the run succeeded, every instrument got something, and nothing was refused
+    but empty answers.
+
+    Attributes:
+        market: the market.
+        start, end: first and last session asked for.
+        sessions: how many.
+        requests, records: requests made, and those that were answered.
+        failures: one line per request that was not.
+        unserved: instruments (of southbound, sessions) for which nothing was loaded, whatever the source.
+    """
+
+    market: str
+    start: dt.date | None
+    end: dt.date | None
+    sessions: int
+    requests: int
+    records: int
+    failures: tuple[str, ...]
+    unserved: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DocumentReport(PartReport):
+    """What became of the ratings asked for, or of the documents in the inbox. It is ok if the run succeeded: a document
+    that was refused lies in ``rejected/`` with its reason and fails nothing.
 
     Attributes:
         name: ``RATINGS`` or ``NOTES``.
-        run_id: the Dagster run.
-        loaded: payloads read.
-        refused: one line per payload refused as a whole.
-        rows_new, rows_changed, rows_same, rows_set_aside: rows.
-        error: why the run failed.
-        ok: whether it succeeded. A document that was refused lies in ``rejected/`` with its reason and fails nothing.
-        seconds: how long it took.
     """
 
     name: str
-    run_id: str
-    loaded: int
-    refused: tuple[str, ...]
-    rows_new: int
-    rows_changed: int
-    rows_same: int
-    rows_set_aside: int
-    error: str
-    ok: bool
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -144,7 +138,7 @@ class RunReport:
     seconds: float
 
     @property
-    def parts(self) -> tuple[MarketReport | DocumentReport, ...]:
+    def parts(self) -> tuple[PartReport, ...]:
         """All that was fetched and loaded."""
         return (*self.markets, *self.documents)
 
@@ -300,7 +294,7 @@ def run_pipeline(
         run_id, error = _execute(definitions, instance, MARTS_JOB, weekdays, {})
         ledger = _take(opened.ledger)
     progress("writing the quality report")
-    parts: list[MarketReport | DocumentReport] = [*reports, *documents]
+    parts: list[PartReport] = [*reports, *documents]
     ran = [part.run_id for part in parts if part.run_id]
     page, unwritten = _write_quality(workspace, [*ran, run_id])
     published, unpublished = _publish(workspace, progress)
@@ -448,12 +442,8 @@ def _report(
         records=len(ledger.records),
         failures=tuple(f"{f.request.source} {f.request.subject}: {f.error}" for f in ledger.failures),
         unserved=unserved,
-        loaded=sum(outcome.is_loaded for outcome in ledger.outcomes),
         refused=refused,
-        rows_new=sum(outcome.merged.new for outcome in ledger.outcomes),
-        rows_changed=sum(outcome.merged.changed for outcome in ledger.outcomes),
-        rows_same=sum(outcome.merged.same for outcome in ledger.outcomes),
-        rows_set_aside=sum(outcome.rows_set_aside for outcome in ledger.outcomes),
+        **_loaded(ledger),
         error=error,
         ok=not (error or is_damaged or unserved),
         seconds=time.monotonic() - began,
@@ -475,20 +465,28 @@ def _run_documents(
     return DocumentReport(
         name=name,
         run_id=run_id,
-        loaded=sum(outcome.is_loaded for outcome in ledger.outcomes),
         refused=tuple(
             f"{outcome.record.request.subject}: {outcome.message}"
             for outcome in ledger.outcomes
             if not outcome.is_loaded and outcome.rule != _NOTHING
         ),
-        rows_new=sum(outcome.merged.new for outcome in ledger.outcomes),
-        rows_changed=sum(outcome.merged.changed for outcome in ledger.outcomes),
-        rows_same=sum(outcome.merged.same for outcome in ledger.outcomes),
-        rows_set_aside=sum(outcome.rows_set_aside for outcome in ledger.outcomes),
+        **_loaded(ledger),
         error=error,
         ok=not error,
         seconds=time.monotonic() - began,
     )
+
+
+def _loaded(ledger: Ledger) -> dict[str, int]:
+    """Payloads and rows that a part loaded, as the fields of `PartReport`."""
+    outcomes = ledger.outcomes
+    return {
+        "loaded": sum(outcome.is_loaded for outcome in outcomes),
+        "rows_new": sum(outcome.merged.new for outcome in outcomes),
+        "rows_changed": sum(outcome.merged.changed for outcome in outcomes),
+        "rows_same": sum(outcome.merged.same for outcome in outcomes),
+        "rows_set_aside": sum(outcome.rows_set_aside for outcome in outcomes),
+    }
 
 
 def _unserved(workspace: Workspace, market: str, days: Sequence[dt.date], ledger: Ledger) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class Extractor:
 
 
 def open_extractor() -> Extractor:
-    """The project's extractor on the packaged catalog; ImportError as long as it is not written."""
+    """The project's extractor on the packaged catalog."""
     from rally_pipeline.notes.extract import extract_note
     from rally_pipeline.notes.lexicon import Lexicon
 

@@ -29,8 +29,6 @@ TAKES_SQL = {"text", "exec_driver_sql", "literal_column", "DDL", "execute", "exe
 PUT_TOGETHER = {
     # COPY and the fast INSERT of SQLite: names of declared tables and columns, quoted by the dialect; values are bound.
     "warehouse/load.py",
-    # Names of roles and passwords cannot be bound in SQL; they are quoted by the driver or the dialect.
-    "warehouse/roles.py",
     # DuckDB's own files: names of declared tables and columns, and paths of ours, all quoted.
     "publish/duckdb_file.py",
 }
