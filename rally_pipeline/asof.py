@@ -48,15 +48,34 @@ def read_as_of(
     """
     table = known_table(table_name)
     where = [condition(table, text) for text in conditions]
-    with workspace.warehouse.read() as connection:
+    with workspace.warehouse.read(scratch=True) as connection:
         source = selectable(connection, table, at)
-        query = sa.select(source).order_by(*(source.c[c.name] for c in table.primary_key.columns))
-        for name, value in where:
-            query = query.where(source.c[name].is_(None) if value is None else source.c[name] == value)
-        if limit is not None:
-            query = query.limit(limit)
-        rows = connection.execution_options(yield_per=2000).execute(query).mappings()
-        yield [column.name for column in table.columns], (dict(row) for row in rows)
+        yield [column.name for column in table.columns], rows_where(connection, table, source, where, limit)
+
+
+def rows_where(
+    connection: sa.Connection,
+    table: sa.Table,
+    source: sa.FromClause,
+    where: Sequence[tuple[str, Any]],
+    limit: int | None = None,
+) -> Iterator[Mapping[str, Any]]:
+    """The rows of `source`, which has the columns of `table`, one at a time in order of the table's primary key.
+
+    Args:
+        connection: open until the last row is read; whatever it is asked later streams as well.
+        table: gives the key.
+        source: is selected from.
+        where: column and value, as `condition` gives them; ``None`` means NULL.
+        limit: at most so many rows.
+    """
+    query = sa.select(source).order_by(*(source.c[c.name] for c in table.primary_key.columns))
+    for name, value in where:
+        query = query.where(source.c[name].is_(None) if value is None else source.c[name] == value)
+    if limit is not None:
+        query = query.limit(limit)
+    rows = connection.execution_options(yield_per=2000).execute(query).mappings()
+    return (dict(row) for row in rows)
 
 
 def selectable(connection: sa.Connection, table: str | sa.Table, at: dt.datetime) -> sa.FromClause:
@@ -67,7 +86,7 @@ def selectable(connection: sa.Connection, table: str | sa.Table, at: dt.datetime
     are given as they are.
 
     Args:
-        connection: an open connection to the warehouse, as `Warehouse.read` gives.
+        connection: an open connection to the warehouse, as `Warehouse.read` gives; for marts with ``scratch=True``.
         table: the table or its name.
         at: aware instant.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy as sa
 
@@ -20,6 +20,9 @@ from rally_pipeline import __version__
 from rally_pipeline.errors import RallyError
 from rally_pipeline.schema import ops
 from rally_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from rally_pipeline.workspace import Workspace
 
 State = Literal["ok", "warn", "fail", "info"]
 
@@ -212,32 +215,38 @@ def _alerts(connection: sa.Connection, settings: Settings) -> Iterator[Examined]
 
 def _missing(settings: Settings) -> Iterator[Examined]:
     """What the sources have not given, and what else is broken now."""
-    from rally_pipeline.catch_up import missing
-    from rally_pipeline.health import freshness_problems, source_problems
-    from rally_pipeline.sessions import MARKETS
     from rally_pipeline.workspace import look_at
 
     workspace = look_at(settings)
     if workspace is None:
         return
     try:
-        for market in MARKETS:
-            found = missing(workspace, market)
-            if not found:
-                yield Examined("ok", f"missing {market}", "nothing")
-                continue
-            for source in dict.fromkeys(one.source for one in found):
-                of_source = [one for one in found if one.source == source]
-                days = sorted({one.day for one in of_source})
-                span = f"{days[0]}" if len(days) == 1 else f"{days[0]} … {days[-1]}"
-                last = next((f"; last said: {one.message}" for one in reversed(of_source) if one.message), "")
-                count = f"{len(days)} session{'s' if len(days) > 1 else ''}"
-                yield Examined("warn", f"missing {market}", f"{source}: {count}, {span}{last}")
-        for problem in (*source_problems(workspace), *freshness_problems(workspace)):
-            if problem.kind != "sessions_missing":
-                yield Examined("fail", problem.kind.replace("_", " "), settings.masked(problem.message))
+        with workspace.one_view() as seen:
+            yield from _problems(seen)
     finally:
         workspace.warehouse.engine.dispose()
+
+
+def _problems(workspace: Workspace) -> Iterator[Examined]:
+    from rally_pipeline.catch_up import missing
+    from rally_pipeline.health import freshness_problems, source_problems
+    from rally_pipeline.sessions import MARKETS
+
+    for market in MARKETS:
+        found = missing(workspace, market)
+        if not found:
+            yield Examined("ok", f"missing {market}", "nothing")
+            continue
+        for source in dict.fromkeys(one.source for one in found):
+            of_source = [one for one in found if one.source == source]
+            days = sorted({one.day for one in of_source})
+            span = f"{days[0]}" if len(days) == 1 else f"{days[0]} … {days[-1]}"
+            last = next((f"; last said: {one.message}" for one in reversed(of_source) if one.message), "")
+            count = f"{len(days)} session{'s' if len(days) > 1 else ''}"
+            yield Examined("warn", f"missing {market}", f"{source}: {count}, {span}{last}")
+    for problem in (*source_problems(workspace), *freshness_problems(workspace)):
+        if problem.kind != "sessions_missing":
+            yield Examined("fail", problem.kind.replace("_", " "), workspace.settings.masked(problem.message))
 
 
 def _count(connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:

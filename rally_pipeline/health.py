@@ -322,7 +322,8 @@ def _last_days(connection: sa.Connection, table: sa.Table, day: sa.ColumnElement
 def current_problems(workspace: Workspace, *, now: dt.datetime | None = None) -> list[Problem]:
     """Everything that is broken at this time, errors first; empty if nothing is."""
     now = now or workspace.now()
-    found = [*source_problems(workspace), *freshness_problems(workspace, now=now), *horizon_problems(workspace, now)]
+    with workspace.one_view() as seen:
+        found = [*source_problems(seen), *freshness_problems(seen, now=now), *horizon_problems(seen, now)]
     return sorted(found, key=lambda one: (not one.is_error, one.kind, one.subject))
 
 

@@ -200,6 +200,12 @@ def import_files(
         progress(f"{number} of {len(paths)}: {path.name}")
         try:
             payload = read(path, workspace)
+        except OSError as error:
+            # Somebody may have taken it up while others were loaded.
+            why = f"{path.name} cannot be read: {error.strerror or error}"
+            outcomes.append(FileOutcome(path, None, PayloadError("file_readable", why, "see where it is now")))
+            done(outcomes[-1])
+            continue
         except PayloadError as refusal:
             outcomes.append(FileOutcome(path, None, refusal))
             done(outcomes[-1])

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from rally_pipeline import locks
 from rally_pipeline.errors import PayloadError, UsageError
 from rally_pipeline.imports import (
     FileOutcome,
@@ -40,6 +41,8 @@ SIDE_CAR = ".yaml"
 PROCESSED, REJECTED = "processed", "rejected"
 #: A file changed less than so many seconds ago may still be being written; it is left for the next time.
 SETTLED_SECONDS = 2.0
+#: Held by the process that takes up files.
+_LOCK = ".lock"
 #: Files taken up at one time; the rest waits for the next.
 MAX_FILES = 10_000
 
@@ -96,28 +99,40 @@ def take_up(
     progress: Callable[[str], None] = lambda _: None,
     run_id: str | None = None,
 ) -> ImportReport:
-    """Loads what lies in the inbox and moves it away; a file that is refused leaves the others alone.
+    """Loads what lies in the inbox and moves it away; a file that is refused leaves the others alone. One process at a
+    time does so.
 
     A run that is killed between the two leaves the file where it is: taking it up again changes nothing, since its
     bytes are known.
+
+    Raises:
+        BusyError: another process takes it up, and did not come to an end in time.
     """
-    todo = [one for kind in kinds for one in waiting(workspace.settings, kind, settled_seconds=settled_seconds)]
-    files: list[FileOutcome] = []
-    last: ImportReport | None = None
-    for kind in dict.fromkeys(one.kind for one in todo):
-        of_kind = [one for one in todo if one.kind == kind]
-        last = import_files(
-            workspace,
-            [one.path for one in of_kind],
-            _guarded(KINDS[kind], {one.path for one in of_kind if not one.is_regular}),
-            known_at=None,
-            refresh_marts=refresh_marts,
-            progress=progress,
-            run_id=run_id,
-            done=lambda outcome, kind=kind: _move(workspace, kind, outcome),  # type: ignore[misc]
-        )
-        files += last.files
-    return ImportReport(tuple(files), last.refreshed if last else (), last.audited if last else None)
+    lock, settings = workspace.settings.inbox_dir / _LOCK, workspace.settings
+    # Looked at when it is our turn: what somebody else has taken up meanwhile is no longer there.
+    with locks.only_one(
+        lock,
+        settings.lock_timeout_seconds,
+        what=f"another process that takes up {lock.parent}",
+        tell=workspace.warehouse.tell,
+    ):
+        todo = [one for kind in kinds for one in waiting(workspace.settings, kind, settled_seconds=settled_seconds)]
+        files: list[FileOutcome] = []
+        last: ImportReport | None = None
+        for kind in dict.fromkeys(one.kind for one in todo):
+            of_kind = [one for one in todo if one.kind == kind]
+            last = import_files(
+                workspace,
+                [one.path for one in of_kind],
+                _guarded(KINDS[kind], {one.path for one in of_kind if not one.is_regular}),
+                known_at=None,
+                refresh_marts=refresh_marts,
+                progress=progress,
+                run_id=run_id,
+                done=lambda outcome, kind=kind: _move(workspace, kind, outcome),  # type: ignore[misc]
+            )
+            files += last.files
+        return ImportReport(tuple(files), last.refreshed if last else (), last.audited if last else None)
 
 
 def _guarded(read: ReadFile, irregular: set[Path]) -> ReadFile:
@@ -132,6 +147,8 @@ def _guarded(read: ReadFile, irregular: set[Path]) -> ReadFile:
 def _move(workspace: Workspace, kind: str, outcome: FileOutcome) -> None:
     """Moves a file to where it belongs and writes down what became of it."""
     path = outcome.path
+    if not os.path.lexists(path):
+        return  # whoever took it away knows why
     now = dt.datetime.now(dt.UTC)
     folder = path.parent / (PROCESSED if outcome.ok else REJECTED) / f"{now:%Y-%m-%d}"
     _make_inside(path.parent, folder)

@@ -21,7 +21,14 @@ from rally_pipeline.archive import FetchRecord
 from rally_pipeline.errors import FetchError, PayloadError
 from rally_pipeline.fetches import records_where, register, was_loaded
 from rally_pipeline.known_facts import broker_contradictions, known_facts
-from rally_pipeline.load_log import LoadOutcome, standing_results, write_load, write_quarantine, write_restatements
+from rally_pipeline.load_log import (
+    LoadOutcome,
+    standing_results,
+    state_of_facts,
+    write_load,
+    write_quarantine,
+    write_restatements,
+)
 from rally_pipeline.marts.refresh import downstream, mark_stale
 from rally_pipeline.quality.gate import Batch, Verdict, check, row_keys
 from rally_pipeline.quality.results import QualityResult
@@ -138,12 +145,23 @@ def load(
     results: tuple[QualityResult, ...] = ()
     try:
         findings, frames = _read(workspace, record)
-        verdicts = _judge(workspace, record, frames, released)
-        results = tuple(result for verdict in verdicts.values() for result in verdict.results)
-        for verdict in verdicts.values():
-            if verdict.refusal:
-                raise verdict.refusal
+        # Judging takes much longer than merging and goes on beside other writers, unless it has to compute something.
+        verdicts: dict[Dataset, Verdict] = {}
+        seen: str | None = None
+        is_judged = False
+        if Dataset.BROKER_FLOW not in frames:
+            with workspace.warehouse.read() as connection:
+                seen = state_of_facts(connection)
+                verdicts = _judge(workspace, connection, record, frames, released)
+                is_judged = True
         with workspace.warehouse.write() as connection:
+            if not is_judged or seen != state_of_facts(connection):
+                # Somebody has loaded something meanwhile: what is merged is judged by what is known then.
+                verdicts = _judge(workspace, connection, record, frames, released)
+            results = tuple(result for verdict in verdicts.values() for result in verdict.results)
+            for verdict in verdicts.values():
+                if verdict.refusal:
+                    raise verdict.refusal
             merged = {
                 dataset: _merge(workspace, connection, record, dataset, verdict.rows)
                 for dataset, verdict in verdicts.items()
@@ -192,14 +210,16 @@ def _read(workspace: Workspace, record: FetchRecord) -> tuple[tuple[Finding, ...
 
 def _judge(
     workspace: Workspace,
+    connection: sa.Connection,
     record: FetchRecord,
     frames: Mapping[Dataset, pd.DataFrame],
     released: frozenset[tuple[str, str]],
 ) -> dict[Dataset, Verdict]:
-    """What the gate says of each frame, given what the warehouse knows."""
-    with workspace.warehouse.read() as connection:
-        released |= _released(connection, record)
-        facts = {dataset: known_facts(connection, record, dataset, frame) for dataset, frame in frames.items()}
+    """What the gate says of each frame, given what the warehouse knows; of a broker's weeks, within a transaction that
+    writes.
+    """
+    released |= _released(connection, record)
+    facts = {dataset: known_facts(connection, record, dataset, frame) for dataset, frame in frames.items()}
     verdicts = {}
     for dataset, frame in frames.items():
         batch = Batch(
@@ -212,7 +232,7 @@ def _judge(
             record.request.start,
             record.request.end,
         )
-        failures = broker_contradictions(workspace, frame) if dataset is Dataset.BROKER_FLOW and len(frame) else {}
+        failures = broker_contradictions(connection, frame) if dataset is Dataset.BROKER_FLOW and len(frame) else {}
         verdicts[dataset] = check(batch, released=released, failures=failures)
     return verdicts
 

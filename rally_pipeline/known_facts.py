@@ -21,7 +21,6 @@ from rally_pipeline.quality.rules import RENAMES
 from rally_pipeline.schema import core_flows, core_notes, raw, table_info
 from rally_pipeline.sources.base import Dataset, Severity
 from rally_pipeline.targets import TARGETS
-from rally_pipeline.workspace import Workspace
 
 #: Of each dataset: what other sources' figures are compared by.
 _COMPARED = {Dataset.PRICE: "close", Dataset.FX: "rate"}
@@ -124,8 +123,8 @@ def _row_counts(connection: sa.Connection, record: FetchRecord, dataset: Dataset
     )
 
 
-def broker_contradictions(workspace: Workspace, rows: pd.DataFrame) -> dict[str, str]:
-    """Compares a broker's weeks with the days in the warehouse.
+def broker_contradictions(connection: sa.Connection, rows: pd.DataFrame) -> dict[str, str]:
+    """Compares a broker's weeks with the days in the warehouse, within a transaction that writes.
 
     Returns:
         For each rule that is not met (``suspected_unit_error``: off by a power of ten; ``week_matches``: by more than
@@ -140,10 +139,9 @@ def broker_contradictions(workspace: Workspace, rows: pd.DataFrame) -> dict[str,
     query = sa.select(table.c.channel, table.c.session_date, *(table.c[name] for name in columns)).where(
         table.c.session_date.between(monday, last + dt.timedelta(days=6))
     )
-    with workspace.warehouse.write() as connection:
-        # The comparison rests on a derived table, which must not be behind the facts.
-        refresh(connection, tables=[table.name])
-        days = pd.DataFrame(connection.execute(query).mappings().all(), columns=["channel", "session_date", *columns])
+    # The comparison rests on a derived table, which must not be behind the facts.
+    refresh(connection, tables=[table.name])
+    days = pd.DataFrame(connection.execute(query).mappings().all(), columns=["channel", "session_date", *columns])
     days["session_date"] = pd.to_datetime(days["session_date"])
     days["week_start"] = days["session_date"] - pd.to_timedelta(days["session_date"].dt.day_of_week, unit="D")
     weeks = days.groupby(["channel", "week_start"], as_index=False).agg(

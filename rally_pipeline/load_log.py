@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,10 @@ from rally_pipeline.schema import ops, table_info
 from rally_pipeline.sources.base import Dataset, Finding
 from rally_pipeline.targets import TARGETS
 from rally_pipeline.warehouse.merge import MergeResult
+from rally_pipeline.warehouse.schema_version import read_statement, write_statement
+
+#: Statement of the warehouse about itself that is another one after every load.
+_STATE = "facts_state"
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,21 @@ def standing_results() -> sa.Subquery:
     )
 
 
+def state_of_facts(connection: sa.Connection) -> str | None:
+    """Something that differs whenever a payload was loaded, or a row decided about, in between."""
+    return read_statement(connection, _STATE)
+
+
+def note_change(connection: sa.Connection, now: dt.datetime) -> None:
+    """Makes `state_of_facts` another one, within the caller's transaction."""
+    write_statement(connection, _STATE, f"{now.isoformat()} {os.getpid()}")
+
+
 def write_load(connection: sa.Connection, outcome: LoadOutcome) -> None:
     """Writes outcome and findings of a payload, in place of those of an earlier load, and appends its results."""
     fetch_id = outcome.record.fetch_id
     now = dt.datetime.now(dt.UTC)
+    note_change(connection, now)
     for table in (ops.ops_finding, ops.ops_load):
         connection.execute(sa.delete(table).where(table.c.fetch_id == fetch_id))
     merged = outcome.merged

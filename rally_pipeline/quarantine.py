@@ -23,6 +23,7 @@ from rally_pipeline import fetches, ingest
 from rally_pipeline.archive import ActionRecord, FetchRecord
 from rally_pipeline.errors import ArchiveDamagedError, UsageError
 from rally_pipeline.excerpt import Line, excerpt
+from rally_pipeline.load_log import note_change
 from rally_pipeline.marts.refresh import Refreshed, refresh
 from rally_pipeline.quality.rules import TABLES, rules_for
 from rally_pipeline.schema import metadata, ops, raw, table_info
@@ -241,11 +242,12 @@ def explain(workspace: Workspace, wanted: str) -> Explained:
         UsageError: there is no such row, or several.
         ArchiveDamagedError: the archived bytes are not those that were stored.
     """
-    (row,) = select(workspace, Selection(row_ids=(wanted,)))
-    record = _record(workspace, row.fetch_id)
+    with workspace.warehouse.read() as connection:
+        (row,) = read_rows(connection, Selection(row_ids=(wanted,)))
+        (record,) = fetches.fetch_records(connection, [row.fetch_id])
+        known, before = _believed(connection, row, record)
     days = [str(value)[:10] for name, value in row.values.items() if name.endswith(("_date", "_start")) and value]
     lines = excerpt(workspace.archive.read(row.payload_id), row.locator, days)
-    known, before = _believed(workspace, row, record)
     request = record.request
     return Explained(
         row,
@@ -275,13 +277,8 @@ def _rule_text(row: QuarantinedRow) -> str:
     return next((info.description for info in rules if info.rule == row.rule), "")
 
 
-def _record(workspace: Workspace, fetch_id: str) -> FetchRecord:
-    with workspace.warehouse.read() as connection:
-        return fetches.fetch_records(connection, [fetch_id])[0]
-
-
 def _believed(
-    workspace: Workspace, row: QuarantinedRow, record: FetchRecord
+    connection: sa.Connection, row: QuarantinedRow, record: FetchRecord
 ) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
     table = metadata.tables[row.table]
     info = table_info(table)
@@ -293,17 +290,16 @@ def _believed(
             key[column] = dt.date.fromisoformat(str(value)[:10]) if isinstance(column.type, sa.Date) else value
     believed = sa.select(table).where(table.c.known_to_at.is_(None))
     same = believed.where(*(column == value for column, value in key.items()))
-    with workspace.warehouse.read() as connection:
-        known = tuple(dict(found) for found in connection.execute(same.limit(20)).mappings())
-        if day is None or day not in key:
-            return known, ()
-        earlier = believed.where(
-            *(column == value for column, value in key.items() if column is not day),
-            table.c.source == record.request.source,
-            day < key[day],
-        )
-        found = connection.execute(earlier.order_by(day.desc()).limit(_DAYS_BEFORE)).mappings()
-        return known, tuple(dict(entry) for entry in found)
+    known = tuple(dict(found) for found in connection.execute(same.limit(20)).mappings())
+    if day is None or day not in key:
+        return known, ()
+    earlier = believed.where(
+        *(column == value for column, value in key.items() if column is not day),
+        table.c.source == record.request.source,
+        day < key[day],
+    )
+    found = connection.execute(earlier.order_by(day.desc()).limit(_DAYS_BEFORE)).mappings()
+    return known, tuple(dict(entry) for entry in found)
 
 
 def release(
@@ -340,16 +336,25 @@ def discard(workspace: Workspace, rows: Sequence[QuarantinedRow], reason: str) -
     """
     _need(reason)
     done = []
-    for row in rows:
-        if row.state is State.DISCARDED:
-            done.append(RowOutcome(row, "already discarded", True))
-        elif row.state is State.RELEASED:
-            done.append(RowOutcome(row, "not discarded: it was released and is in core", False))
-        else:
-            done.append(RowOutcome(row, "stays out", True))
     with workspace.warehouse.write() as connection:
+        for row in _as_they_are(connection, rows):
+            if row.state is State.DISCARDED:
+                done.append(RowOutcome(row, "already discarded", True))
+            elif row.state is State.RELEASED:
+                done.append(RowOutcome(row, "not discarded: it was released and is in core", False))
+            else:
+                done.append(RowOutcome(row, "stays out", True))
         _write(connection, workspace, "discard", reason, [r for r in done if r.row.state is State.OPEN])
     return ActionReport("discard", tuple(done))
+
+
+def _as_they_are(connection: sa.Connection, rows: Sequence[QuarantinedRow]) -> list[QuarantinedRow]:
+    """The rows with what has been done with them by now: somebody else may have been quicker."""
+    actions = _actions(connection)
+    return [
+        dataclasses.replace(row, actions=tuple(actions.get((row.fetch_id, row.table, row.row_key, row.rule), ())))
+        for row in rows
+    ]
 
 
 def _load_again(
@@ -360,6 +365,8 @@ def _load_again(
     progress: Callable[[str], None],
 ) -> ActionReport:
     _need(reason)
+    with workspace.warehouse.read() as connection:
+        rows = _as_they_are(connection, rows)
     done = [RowOutcome(row, "already released", True) for row in rows if row.state is State.RELEASED]
     waiting: dict[str, list[QuarantinedRow]] = defaultdict(list)
     for row in rows:
@@ -454,5 +461,6 @@ def _write(
 def write_actions(connection: sa.Connection, records: Sequence[ActionRecord]) -> None:
     """Writes down in the warehouse what was done with rows, within the caller's transaction."""
     if records:
+        note_change(connection, dt.datetime.now(dt.UTC))
         rows = [dataclasses.asdict(record) for record in records]
         connection.execute(sa.insert(ops.ops_quarantine_action), rows)

@@ -6,6 +6,7 @@ Belongs here: opening and preparing. Does not belong here: what is done with it 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 
 from rally_pipeline.archive import Archive
 from rally_pipeline.catalog import Catalog, load_catalog
+from rally_pipeline.locks import Tell, say
 from rally_pipeline.schema import ops
 from rally_pipeline.sessions import Calendars
 from rally_pipeline.settings import Profile, Settings
@@ -53,6 +55,12 @@ class Workspace:
         return self.now().date()
 
     @contextlib.contextmanager
+    def one_view(self) -> Iterator[Workspace]:
+        """The workspace with its warehouse as it is now, for a report of several parts."""
+        with self.warehouse.one_view() as warehouse:
+            yield dataclasses.replace(self, warehouse=warehouse)
+
+    @contextlib.contextmanager
     def upstream(self) -> Iterator[Upstream]:
         """The door to all upstreams; in the demo profile, to the offline one, which it starts and stops."""
         settings = self.settings
@@ -76,26 +84,42 @@ class Workspace:
             )
 
 
-def open_workspace(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> Workspace:
+def open_workspace(settings: Settings, tell: Tell = say) -> Workspace:
     """Opens all of it, makes or upgrades the warehouse, and writes the reference tables and the dictionary if they
-    changed.
+    changed. If nothing is to be made or written, no writer is waited for.
+
+    Args:
+        settings: of the home.
+        tell: gets a line for every change made to an existing warehouse, and when another writer is waited for.
 
     Raises:
         UsageError: a setting, the catalog or the warehouse's version or profile is wrong.
+        WarehouseError: something is to be written, and another writer did not finish in time.
     """
+    from rally_pipeline.lineage.upstream import definitions_hash
     from rally_pipeline.marts.refresh import mark_all_stale
-    from rally_pipeline.warehouse.reference import sync_reference
-    from rally_pipeline.warehouse.schema_version import prepare
+    from rally_pipeline.warehouse import dictionary, reference
+    from rally_pipeline.warehouse.schema_version import check_head, prepare
 
     catalog = load_catalog(settings.home)
     calendars = Calendars.from_catalog(catalog)
-    warehouse = open_warehouse(settings.resolved_warehouse_url, lock_timeout_seconds=settings.lock_timeout_seconds)
+    warehouse = open_warehouse(
+        settings.resolved_warehouse_url, lock_timeout_seconds=settings.lock_timeout_seconds, tell=tell
+    )
     profile, remade = prepare(warehouse, settings.profile, tell)
-    with warehouse.write() as connection:
-        changed = sync_reference(connection, catalog, calendars, force=bool(remade))
-        if changed:
-            mark_all_stale(connection)
-        _sync_dictionary(connection, remade, tell)
+    warehouse = dataclasses.replace(warehouse, guard=check_head)
+    with warehouse.read() as connection:
+        is_current = (
+            not remade
+            and reference.is_current(connection, catalog)
+            and dictionary.is_current(connection, definitions_hash())
+        )
+    if not is_current:
+        with warehouse.write() as connection:
+            changed = reference.sync_reference(connection, catalog, calendars, force=bool(remade))
+            if changed:
+                mark_all_stale(connection)
+            _sync_dictionary(connection, remade, tell)
     return Workspace(settings, catalog, calendars, Archive(settings.archive_dir), warehouse, profile)
 
 

@@ -154,7 +154,7 @@ def trace(
     for name in columns:
         if name not in table.c:
             raise UsageError(f"--column {name}: {table.name} has the columns {', '.join(table.c.keys())}.")
-    with workspace.warehouse.read() as connection:
+    with workspace.warehouse.read(scratch=at is not None) as connection:
         known = Known(connection, at)
         first = _the_row(known, table, conditions)
         rows = _walk(known, table, first, frozenset(columns) or frozenset(table.c.keys()))

@@ -27,7 +27,8 @@ _SERVES = {
 
 
 def derived_as_of(connection: sa.Connection, name: str, at: dt.datetime) -> sa.Table:
-    """A temporary table with the rows of derived table `name` as of `at` (aware); it goes with the connection.
+    """A temporary table with the rows of derived table `name` as of `at` (aware); it goes with the connection, which
+    must be one that can make them (``Warehouse.read(scratch=True)``).
 
     Raises:
         KeyError: no such derived table.

@@ -21,6 +21,7 @@ from rally_pipeline.orchestration.instance import end_dead_runs, open_instance, 
 from rally_pipeline.orchestration.jobs import MARTS_JOB, NOTES_JOB, RATINGS_JOB, build_definitions, ingest_job_name
 from rally_pipeline.orchestration.note_assets import RATINGS_SOURCE
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS
+from rally_pipeline.orchestration.pool_watch import PoolWatch
 from rally_pipeline.orchestration.resources import Ledger, RunWorkspace, failure_text
 from rally_pipeline.planning import known_sources, last_finished_session, market_sources, plan_market
 from rally_pipeline.schema import core_flows
@@ -260,13 +261,13 @@ def run_pipeline(
     unknown = sorted(set(markets or ()) - set(INGEST_MARKETS))
     if unknown:
         raise UsageError(f"there is no market {', '.join(unknown)}; the markets are {', '.join(INGEST_MARKETS)}")
-    workspace = open_workspace(settings, tell=progress)
+    workspace = open_workspace(settings)
     chosen = [market for market in INGEST_MARKETS if markets is None or market in markets]
     _check_sources(workspace, sources)
     opened = RunWorkspace(workspace, progress=progress)
     # What a run that was killed had archived but not registered is loaded with the rest.
     register_archived(workspace, since=workspace.now().date() - dt.timedelta(days=_LOOK_BACK_DAYS))
-    with open_instance(settings) as instance:
+    with open_instance(settings) as instance, PoolWatch(instance, workspace.warehouse.tell):
         end_dead_runs(instance)
         definitions = build_definitions(settings, opened)
         reports: list[MarketReport] = []

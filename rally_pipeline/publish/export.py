@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import sqlalchemy as sa
 
 from rally_pipeline import __version__
-from rally_pipeline.asof import condition, known_table, read_as_of
+from rally_pipeline.asof import condition, known_table, rows_where, selectable
 from rally_pipeline.console import defused, write_csv
 from rally_pipeline.errors import UsageError
 from rally_pipeline.publish.files import WRITING
@@ -54,6 +54,8 @@ class Exported:
         rows: how many rows went by.
         first, last: first and last market date among them.
         cut: texts that were longer than a cell can be.
+        known_at: since when the newest fact counts as known.
+        sources: whose payloads there were.
     """
 
     table: sa.Table
@@ -63,6 +65,8 @@ class Exported:
     first: dt.date | None = None
     last: dt.date | None = None
     cut: int = field(default=0)
+    known_at: dt.datetime | None = None
+    sources: list[str] = field(default_factory=list)
 
     def watch(self, rows: Rows) -> Rows:
         """The same rows, noted."""
@@ -152,25 +156,16 @@ def _read(
     table = known_table(table_name)
     told = Exported(table, at, tuple(conditions))
     marked = dict.fromkeys(_extra(workspace.profile), workspace.profile.value)
-    with contextlib.ExitStack() as stack:
-        if at is not None:
-            _, rows = stack.enter_context(read_as_of(workspace, table_name, at, conditions))
-        else:
-            rows = stack.enter_context(_believed(workspace, table, conditions))
-        yield told, ({**row, **marked} for row in told.watch(rows))
-
-
-@contextlib.contextmanager
-def _believed(workspace: Workspace, table: sa.Table, conditions: Sequence[str]) -> Iterator[Rows]:
-    """The rows as they stand, in order of the primary key; of a fact the version that is believed."""
     where = [condition(table, text) for text in conditions]
-    with workspace.warehouse.read() as connection:
-        source = as_of(table, None) if table_info(table).versioned else table
-        query = sa.select(source).order_by(*(source.c[c.name] for c in table.primary_key.columns))
-        for name, value in where:
-            query = query.where(source.c[name].is_(None) if value is None else source.c[name] == value)
-        rows = connection.execution_options(yield_per=2000).execute(query).mappings()
-        yield (dict(row) for row in rows)
+    # What is said about the rows is of the same view as they are.
+    with workspace.warehouse.read(scratch=at is not None) as connection:
+        told.known_at, told.sources = _origin(connection, at)
+        if at is not None:
+            source = selectable(connection, table, at)
+        else:
+            source = as_of(table, None) if table_info(table).versioned else table
+        rows = rows_where(connection, table, source, where)
+        yield told, ({**row, **marked} for row in told.watch(rows))
 
 
 def _extra(profile: Profile) -> dict[str, str]:
@@ -252,7 +247,6 @@ def _about(book: Any, told: Exported, workspace: Workspace) -> None:
 
     if workspace.profile is not Profile.LIVE:
         say("DEMO DATA", notice(workspace.profile))
-    latest, sources = _origin(workspace, told.at)
     say("table", told.table.name)
     say("description", info.description)
     say("one row per", info.grain)
@@ -260,11 +254,11 @@ def _about(book: Any, told: Exported, workspace: Workspace) -> None:
     if told.conditions:
         say("only rows with", ", ".join(told.conditions))
     say("as known at (UTC)", dt.datetime.now(dt.UTC).replace(microsecond=0) if told.at is None else told.at)
-    say("latest fact known at (UTC)", latest)
+    say("latest fact known at (UTC)", told.known_at)
     if info.date_column:
         say(f"first {info.date_column}", told.first)
         say(f"last {info.date_column}", told.last)
-    say("source", f"rally_pipeline {__version__}, from payloads of {', '.join(sources) or 'nobody'}")
+    say("source", f"rally_pipeline {__version__}, from payloads of {', '.join(told.sources) or 'nobody'}")
     say("profile", workspace.profile.value)
     say("texts", "Those that a spreadsheet could run as a formula have an apostrophe before them.")
     if told.cut:
@@ -277,11 +271,10 @@ def _about(book: Any, told: Exported, workspace: Workspace) -> None:
         sheet.append([_cell(sheet, text, told) for text in texts])
 
 
-def _origin(workspace: Workspace, at: dt.datetime | None) -> tuple[dt.datetime | None, list[str]]:
+def _origin(connection: sa.Connection, at: dt.datetime | None) -> tuple[dt.datetime | None, list[str]]:
     """Since when the newest fact counts as known, and whose payloads there were, as of `at`."""
     fetch = raw.raw_fetch
     where = [] if at is None else [fetch.c.known_at <= at]
-    with workspace.warehouse.read() as connection:
-        latest = connection.scalar(sa.select(sa.func.max(fetch.c.known_at)).where(*where))
-        sources = connection.scalars(sa.select(fetch.c.source).where(*where).distinct().order_by(fetch.c.source))
-        return latest, list(sources)
+    latest = connection.scalar(sa.select(sa.func.max(fetch.c.known_at)).where(*where))
+    sources = connection.scalars(sa.select(fetch.c.source).where(*where).distinct().order_by(fetch.c.source))
+    return latest, list(sources)

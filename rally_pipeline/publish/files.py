@@ -11,16 +11,12 @@ import hashlib
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from rally_pipeline import locks
 from rally_pipeline.errors import RallyError
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - not a POSIX system: there, two at once are not kept apart
-    fcntl = None  # type: ignore[assignment]
+from rally_pipeline.locks import BusyError, Tell, say
 
 #: Begins the name of what is still being written; whatever bears it outside of a lock was left by a process that died.
 WRITING = ".writing-"
@@ -28,7 +24,6 @@ WRITING = ".writing-"
 FILE_MODE = 0o444
 _FOLDER_MODE = 0o755
 _CHUNK_BYTES = 1 << 20
-_POLL_SECONDS = 0.05
 
 
 class PublishError(RallyError):
@@ -36,27 +31,18 @@ class PublishError(RallyError):
 
 
 @contextlib.contextmanager
-def only_one(path: Path, timeout_seconds: float) -> Iterator[None]:
+def only_one(path: Path, timeout_seconds: float, tell: Tell = say) -> Iterator[None]:
     """Holds the lock file at `path`, so that one process at a time publishes to a place.
 
     Raises:
         PublishError: another process did not let go of it in time.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        if fcntl is not None:
-            deadline = time.monotonic() + timeout_seconds
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise PublishError(
-                            f"{path.parent}: another process has been publishing there for {timeout_seconds:g} s. "
-                            "Fix: try again when it is done, or raise RALLY_LOCK_TIMEOUT_SECONDS."
-                        ) from None
-                    time.sleep(_POLL_SECONDS)
+    with contextlib.ExitStack() as stack:
+        try:
+            what = f"another process that publishes to {path.parent}"
+            stack.enter_context(locks.only_one(path, timeout_seconds, what=what, tell=tell))
+        except BusyError as error:
+            raise PublishError(str(error)) from None
         yield
 
 

@@ -188,7 +188,7 @@ def check_profile(held: Manifest | None, profile: str, where: str) -> None:
 def _publish_to(workspace: Workspace, place: Path, progress: Callable[[str], None]) -> Published:
     began = time.monotonic()
     folder = place / FOLDER
-    with files.only_one(folder / LOCK, workspace.settings.lock_timeout_seconds):
+    with files.only_one(folder / LOCK, workspace.settings.lock_timeout_seconds, workspace.warehouse.tell):
         for swept in (place, folder):
             files.sweep(swept)
         held = current_manifest(place)

@@ -110,6 +110,11 @@ def _json(names: Sequence[str]) -> str:
     return json.dumps(list(names), ensure_ascii=False)
 
 
+def is_current(connection: sa.Connection, definitions: str) -> bool:
+    """Whether the dictionary says what is declared; `definitions` as of `sync_dictionary`."""
+    return read_statement(connection, "dictionary_hash") == f"{_REVISION}:{definitions}"
+
+
 def sync_dictionary(
     connection: sa.Connection,
     definitions: str,
@@ -128,8 +133,7 @@ def sync_dictionary(
     Returns:
         Whether anything was written.
     """
-    digest = f"{_REVISION}:{definitions}"
-    if not force and read_statement(connection, "dictionary_hash") == digest:
+    if not force and is_current(connection, definitions):
         return False
     found = upstream()
     for table, rows in (
@@ -138,5 +142,5 @@ def sync_dictionary(
     ):
         connection.execute(sa.delete(table))
         connection.execute(sa.insert(table), rows)
-    write_statement(connection, "dictionary_hash", digest)
+    write_statement(connection, "dictionary_hash", f"{_REVISION}:{definitions}")
     return True

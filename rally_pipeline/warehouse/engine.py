@@ -7,7 +7,11 @@ or what is written (`load.py`, `merge.py`).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
+import os
+import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +19,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rally_pipeline import locks
 from rally_pipeline.errors import RallyError, UsageError
+from rally_pipeline.locks import BusyError, FileLock, Tell, holder_text, say, wait_for
 
 #: Key of the PostgreSQL advisory lock that makes writers of one warehouse wait for each other.
 _WRITER_LOCK = 0x72616C6C79  # "rally"
+#: Beside a SQLite file: who writes into it. SQLite itself cannot say.
+_WRITER_FILE = "-writer"
+#: SQLite's log is emptied after a transaction that leaves it larger: an open reader keeps it from being used again.
+WAL_LIMIT_BYTES = 64 * 2**20
+_CHECKPOINT_SECONDS = 0.2
+#: PostgreSQL cuts longer names of sessions.
+_SESSION_NAME_LENGTH = 63
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 class WarehouseError(RallyError):
@@ -27,9 +41,21 @@ class WarehouseError(RallyError):
 
 @dataclass(frozen=True)
 class Warehouse:
-    """An opened warehouse. ``engine`` is for reading; write through `write` only."""
+    """An opened warehouse. ``engine`` is for reading; write through `write` only.
+
+    Attributes:
+        engine: of SQLAlchemy.
+        lock_timeout_seconds: how long a writer waits for another.
+        tell: gets a line when a writer has to wait long enough to wonder.
+        guard: looks at every writing transaction before anything is written in it, and may refuse by raising.
+        view: the one view that is read, see `one_view`; ``None`` = every reading is of the state of its time.
+    """
 
     engine: sa.Engine
+    lock_timeout_seconds: float = 60.0
+    tell: Tell = say
+    guard: Callable[[sa.Connection], None] = lambda _: None
+    view: sa.Connection | None = None
 
     @property
     def dialect(self) -> str:
@@ -42,34 +68,66 @@ class Warehouse:
         return self.engine.url.render_as_string(hide_password=True)
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[sa.Connection]:
-        """A connection with one consistent view of the warehouse for as long as it is open."""
-        level = "REPEATABLE READ" if self.dialect == "postgresql" else "SERIALIZABLE"
-        with self._connect(isolation_level=level) as connection, connection.begin():
+    def read(self, *, scratch: bool = False) -> Iterator[sa.Connection]:
+        """A connection with one consistent view of the warehouse for as long as it is open, which waits for no writer
+        and makes none wait. Nothing can be written by it.
+
+        Args:
+            scratch: temporary tables can be made, as marts of a past time need them.
+        """
+        if self.view is not None:
+            yield self.view
+            return
+        options: dict[str, Any] = {"rally_access": "scratch" if scratch else "read"}
+        if self.dialect == "postgresql":
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": not scratch}
+        with self._connect(**options) as connection, connection.begin():
             yield connection
+
+    @contextlib.contextmanager
+    def one_view(self) -> Iterator[Warehouse]:
+        """The warehouse as it is now, for a report of several parts: whatever is read through it is of one state."""
+        with self.read() as connection:
+            yield dataclasses.replace(self, view=connection)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """The writing transaction: one at a time per warehouse, committed as a whole or not at all.
 
         SQLite takes the write lock at the start (``BEGIN IMMEDIATE``), so that a transaction which began by reading
-        cannot fail later; PostgreSQL takes an advisory lock. Both wait up to the lock time-out.
+        cannot fail later; PostgreSQL takes an advisory lock. Both wait up to the lock time-out, and say for whom.
 
         Raises:
-            WarehouseError: another writer did not finish in time.
+            WarehouseError: another writer did not finish in time; names it.
         """
-        with self._connect(rally_write=True) as connection:
+        with contextlib.ExitStack() as stack:
+            turn = (_PostgresTurn if self.dialect == "postgresql" else _SqliteTurn)(self, stack)
             try:
-                transaction = connection.begin()
-                if self.dialect == "postgresql":
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+                wait_for(
+                    turn.take,
+                    turn.holder,
+                    what=f"another writer of {self.display_url}",
+                    timeout_seconds=self.lock_timeout_seconds,
+                    tell=self.tell,
+                )
+            except BusyError as error:
+                raise WarehouseError(str(error)) from None
+            connection = turn.connection
+            assert connection is not None
+            try:
+                with turn.transaction:
+                    self.guard(connection)
+                    yield connection
             except sa.exc.OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                    raise
                 raise WarehouseError(
-                    f"{self.display_url}: another writer did not finish in time ({_reason(error)}). "
-                    "Fix: try again when it is done, or raise RALLY_LOCK_TIMEOUT_SECONDS."
+                    f"{self.display_url}: a table is in use and was not free within {self.lock_timeout_seconds:g} s "
+                    f"({_reason(error)}); open transactions: {self._open_transactions()}. "
+                    "Fix: end them, or raise RALLY_LOCK_TIMEOUT_SECONDS."
                 ) from error
-            with transaction:
-                yield connection
+            if self.dialect == "sqlite":
+                _empty_log(connection)
 
     def _connect(self, **options: Any) -> sa.Connection:
         try:
@@ -79,6 +137,145 @@ class Warehouse:
                 f"{self.display_url} cannot be opened: {_reason(error)}. "
                 "Fix: see that it is there and running, or correct RALLY_WAREHOUSE_URL."
             ) from error
+
+    def _open_transactions(self) -> str:
+        """Who has a transaction open in this PostgreSQL database."""
+        query = sa.text(
+            "SELECT pid, application_name, xact_start FROM pg_stat_activity WHERE datname = current_database() "
+            "AND xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 5"
+        )
+        return "; ".join(_session_text(row) for row in self._ask(query)) or "none any more"
+
+    def _ask(self, query: sa.TextClause) -> list[Any]:
+        """Rows about sessions, asked on a connection of its own; none if they cannot be had."""
+        try:
+            with self._connect() as connection, connection.begin():
+                return list(connection.execute(query).all())
+        except (WarehouseError, sa.exc.DBAPIError):
+            return []
+
+
+class _SqliteTurn:
+    """Getting one's turn to write into a SQLite file.
+
+    The file beside the database is a queue of this project's processes, and says who writes; ``BEGIN IMMEDIATE`` waits
+    for anybody else.
+    """
+
+    transaction: sa.RootTransaction
+
+    def __init__(self, warehouse: Warehouse, stack: contextlib.ExitStack) -> None:
+        self._warehouse, self._stack = warehouse, stack
+        self._queue = FileLock(Path(f"{warehouse.engine.url.database}{_WRITER_FILE}"))
+        self._is_stranger = False
+        self.connection: sa.Connection | None = None
+        stack.callback(self._queue.release)
+
+    def take(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        try:
+            if not self._queue.acquire(seconds):
+                return False
+        except OSError:  # not ours to write; SQLite keeps order all the same
+            pass
+        left = max(0.0, deadline - time.monotonic())
+        connection = self._warehouse._connect(rally_access="write", rally_busy_seconds=left)
+        try:
+            self.transaction = connection.begin()
+        except sa.exc.OperationalError as error:
+            connection.close()
+            self._queue.release()
+            if "locked" not in str(error.orig):
+                raise WarehouseError(
+                    f"{self._warehouse.display_url} cannot be written: {_reason(error)}. "
+                    "Fix: see that the file, its folder and the disk can be written."
+                ) from error
+            self._is_stranger = True
+            return False
+        self.connection = self._stack.enter_context(connection)
+        return True
+
+    def holder(self) -> str:
+        if self._is_stranger:
+            return "a program that is not rally-pipeline has begun a transaction that writes"
+        return self._queue.holder()
+
+
+class _PostgresTurn:
+    """Getting one's turn to write into a PostgreSQL database: an advisory lock, which PostgreSQL gives in order."""
+
+    transaction: sa.RootTransaction
+
+    def __init__(self, warehouse: Warehouse, stack: contextlib.ExitStack) -> None:
+        self._warehouse, self._stack = warehouse, stack
+        self.connection: sa.Connection | None = None
+
+    def take(self, seconds: float) -> bool:
+        if self.connection is None:
+            self.connection = self._stack.enter_context(self._warehouse._connect(rally_access="write"))
+        self.transaction = self.connection.begin()
+        try:
+            self._wait_at_most(seconds)
+            self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+        except sa.exc.OperationalError as error:
+            self.transaction.rollback()
+            if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+                return False
+            raise WarehouseError(
+                f"{self._warehouse.display_url} cannot be written: {_reason(error)}. "
+                "Fix: see that it is running, then try again."
+            ) from error
+        self._wait_at_most(self._warehouse.lock_timeout_seconds)
+        return True
+
+    def _wait_at_most(self, seconds: float) -> None:
+        assert self.connection is not None
+        # 0 would be for ever.
+        milliseconds = str(max(1, int(seconds * 1000)))
+        self.connection.execute(sa.select(sa.func.set_config("lock_timeout", milliseconds, True)))
+
+    def holder(self) -> str:
+        query = sa.text(
+            "SELECT a.pid, a.application_name, a.xact_start FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+            "WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database() "
+            f"AND l.classid = {_WRITER_LOCK >> 32} AND l.objid = {_WRITER_LOCK & 0xFFFFFFFF} AND l.objsubid = 1"
+        )
+        found = self._warehouse._ask(query)
+        return "; ".join(_session_text(row) for row in found) or "it has just finished"
+
+
+def _session_text(row: Any) -> str:
+    # What another role does, PostgreSQL tells only members of pg_read_all_stats.
+    name = row.application_name or "a program without a name"
+    who = f"{name} (session {row.pid})"
+    return holder_text(who, row.xact_start) if row.xact_start is not None else who
+
+
+def _session_name() -> str:
+    """How PostgreSQL calls this process's sessions, for whoever has to wait for one."""
+    who = f", PID {os.getpid()} on {socket.gethostname()}"
+    return f"{locks.command()[: max(14, _SESSION_NAME_LENGTH - len(who))]}{who}"[:_SESSION_NAME_LENGTH]
+
+
+def _empty_log(connection: sa.Connection) -> None:
+    """Empties SQLite's log if it has grown long because of an open reader, as far as readers allow; never an error."""
+    log = Path(f"{connection.engine.url.database}-wal")
+    try:
+        if log.stat().st_size <= WAL_LIMIT_BYTES:
+            return
+    except OSError:
+        return
+    cursor = connection.connection.cursor()
+    try:
+        (before,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+        cursor.execute(f"PRAGMA busy_timeout = {int(_CHECKPOINT_SECONDS * 1000)}")
+        # Its answer says if a reader was in the way: then the next one does it.
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        cursor.execute(f"PRAGMA busy_timeout = {before}")
+    except Exception:  # noqa: S110
+        pass
+    finally:
+        cursor.close()
 
 
 def _reason(error: sa.exc.DBAPIError) -> str:
@@ -109,8 +306,13 @@ def normalise_url(url: str) -> sa.URL:
     )
 
 
-def open_warehouse(url: str, *, lock_timeout_seconds: float = 60.0) -> Warehouse:
+def open_warehouse(url: str, *, lock_timeout_seconds: float = 60.0, tell: Tell = say) -> Warehouse:
     """Opens the warehouse at `url` without touching its schema; the directory of a SQLite file is made.
+
+    Args:
+        url: of SQLite or PostgreSQL.
+        lock_timeout_seconds: how long a writer waits for another.
+        tell: gets a line when it waits long enough to wonder; default: standard error.
 
     Raises:
         UsageError: the URL cannot be used.
@@ -124,11 +326,13 @@ def open_warehouse(url: str, *, lock_timeout_seconds: float = 60.0) -> Warehouse
         except OSError as error:
             raise UsageError(f"{Path(parsed.database).parent} cannot be made: {error.strerror}.") from None
         engine = sa.create_engine(parsed, connect_args={"timeout": lock_timeout_seconds})
-        _configure_sqlite(engine)
+        _configure_sqlite(engine, lock_timeout_seconds)
     else:
-        options = f"-c lock_timeout={int(lock_timeout_seconds * 1000)} -c timezone=UTC"
-        engine = sa.create_engine(parsed, connect_args={"options": options}, pool_pre_ping=True)
-    return Warehouse(engine)
+        arguments = {"options": f"-c lock_timeout={int(lock_timeout_seconds * 1000)} -c timezone=UTC"}
+        if "application_name" not in parsed.query:
+            arguments["application_name"] = _session_name()
+        engine = sa.create_engine(parsed, connect_args=arguments, pool_pre_ping=True)
+    return Warehouse(engine, lock_timeout_seconds, tell)
 
 
 def _or_null(function: Callable[[float], float]) -> Callable[[float | None], float | None]:
@@ -143,7 +347,7 @@ def _or_null(function: Callable[[float], float]) -> Callable[[float | None], flo
     return call
 
 
-def _configure_sqlite(engine: sa.Engine) -> None:
+def _configure_sqlite(engine: sa.Engine, lock_timeout_seconds: float) -> None:
     @sa.event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
         # The driver must not begin transactions on its own: `_on_begin` says which kind is wanted.
@@ -151,6 +355,8 @@ def _configure_sqlite(engine: sa.Engine) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
+        # What is emptied by itself does not stay as large on the disk as it once was.
+        cursor.execute(f"PRAGMA journal_size_limit={WAL_LIMIT_BYTES}")
         cursor.execute("PRAGMA temp_store=MEMORY")
         cursor.execute("PRAGMA cache_size=-65536")
         has_mathematics = cursor.execute("SELECT 1 FROM pragma_function_list WHERE name = 'ln'").fetchone()
@@ -162,5 +368,14 @@ def _configure_sqlite(engine: sa.Engine) -> None:
 
     @sa.event.listens_for(engine, "begin")
     def _on_begin(connection: sa.Connection) -> None:
-        writing = connection.get_execution_options().get("rally_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        options = connection.get_execution_options()
+        access = options.get("rally_access")
+        connection.exec_driver_sql(f"PRAGMA query_only={int(access == 'read')}")
+        if access != "write":
+            connection.exec_driver_sql("BEGIN")
+            return
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(options['rally_busy_seconds'] * 1000)}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={int(lock_timeout_seconds * 1000)}")

@@ -30,7 +30,7 @@ def sync_reference(connection: sa.Connection, catalog: Catalog, calendars: Calen
     Returns whether anything was rewritten; the caller then computes derived tables again.
     """
     changed = False
-    calendar_hash = _calendar_hash(catalog)
+    calendar_hash = calendar_digest(catalog)
     if force or read_statement(connection, "calendar_hash") != calendar_hash:
         _write_sessions(connection, calendars)
         write_statement(connection, "calendar_hash", calendar_hash)
@@ -42,7 +42,16 @@ def sync_reference(connection: sa.Connection, catalog: Catalog, calendars: Calen
     return changed
 
 
-def _calendar_hash(catalog: Catalog) -> str:
+def is_current(connection: sa.Connection, catalog: Catalog) -> bool:
+    """Whether the reference tables say what the catalog and the calendars say."""
+    return (
+        read_statement(connection, "calendar_hash") == calendar_digest(catalog)
+        and read_statement(connection, "catalog_hash") == catalog.content_hash
+    )
+
+
+def calendar_digest(catalog: Catalog) -> str:
+    """Digest of everything that the sessions follow from."""
     from importlib.metadata import version
 
     local = catalog.model_dump(mode="json", include={"calendar_overrides", "calendar_extensions"})

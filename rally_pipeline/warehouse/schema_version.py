@@ -9,7 +9,7 @@ is dropped, made anew and filled again. Belongs here: that decision. Does not be
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 #: The revision this code reads and writes; a test holds it equal to the newest script in ``migrations/versions``.
 HEAD = "0007"
+
+#: Statements about what reference tables, derived tables and the dictionary were made from.
+FILLED_FROM = ("calendar_hash", "catalog_hash", "dictionary_hash")
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -68,12 +71,51 @@ def prepare(
         SchemaVersionError: the warehouse is of a newer version, or holds tables that are not this project's.
         ProfileMismatchError: the warehouse holds data of the other profile.
     """
+    # Whoever only looks must not wait for a writer, so the lock is taken only if something is to be done.
+    with warehouse.read() as connection:
+        settled_before = _settled(connection, profile)
+    if settled_before is not None:
+        return settled_before, []
     with warehouse.write() as connection:
         _migrate(connection, tell)
         settled = _settle_profile(connection, profile)
         remade = _remake_derived(connection, tell)
+        if remade:
+            # In the same transaction: whoever opens it next fills them, should this process end before it does.
+            held = ops.ops_warehouse
+            connection.execute(sa.delete(held).where(held.c.name.in_(FILLED_FROM)))
         _write_comments(connection)
         return settled, remade
+
+
+def check_head(connection: sa.Connection) -> None:
+    """Refuses to go on with a warehouse that another version upgraded meanwhile; for `Warehouse.guard`.
+
+    Raises:
+        SchemaVersionError: it is not what it was when it was opened.
+    """
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if revision != HEAD:
+        raise SchemaVersionError(
+            f"the warehouse was upgraded to schema version {revision} while this was running, and this rally-pipeline "
+            f"knows {HEAD}: nothing more is written. Fix: do it again with the rally-pipeline that upgraded it."
+        )
+
+
+def _settled(connection: sa.Connection, asked: Profile | None) -> Profile | None:
+    """The profile of a warehouse in which nothing is to be made or changed; ``None`` if something is."""
+    if current_revision(connection) != HEAD:
+        return None
+    held = ops.ops_warehouse
+    said: dict[str, str] = dict(connection.execute(sa.select(held.c.name, held.c.value)).tuples().all())
+    dialect = connection.dialect
+    if "profile" not in said or asked not in (None, said["profile"]):
+        return None
+    if dialect.name == "postgresql" and said.get("comments") != _digest(_comments(dialect)):
+        return None
+    if any(said.get(f"shape.{table.name}") != _shape(table, dialect) for table in derived_tables()):
+        return None
+    return Profile(said["profile"])
 
 
 def _migrate(connection: sa.Connection, tell: Callable[[str], None]) -> None:
@@ -159,24 +201,33 @@ def _shape(table: sa.Table, dialect: sa.Dialect) -> str:
         column.comment = None
     parts = [str(CreateTable(bare).compile(dialect=dialect))]
     parts += sorted(str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return _digest(parts)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def _write_comments(connection: sa.Connection) -> None:
     """Puts the declared descriptions into the database (PostgreSQL), where BI tools show them, if they changed."""
     if connection.dialect.name != "postgresql":
         return
-    statements: list[DDLElement] = []
-    for table in metadata.sorted_tables:
-        statements.append(SetTableComment(table))
-        statements.extend(SetColumnComment(column) for column in table.columns)
-    texts = [str(statement.compile(dialect=connection.dialect)) for statement in statements]
-    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    digest = _digest(_comments(connection.dialect))
     if read_statement(connection, "comments") == digest:
         return
-    for statement in statements:
+    for statement in _comment_statements():
         connection.execute(statement)
     write_statement(connection, "comments", digest)
+
+
+def _comment_statements() -> Iterator[DDLElement]:
+    for table in metadata.sorted_tables:
+        yield SetTableComment(table)
+        yield from (SetColumnComment(column) for column in table.columns)
+
+
+def _comments(dialect: sa.Dialect) -> list[str]:
+    return [str(statement.compile(dialect=dialect)) for statement in _comment_statements()]
 
 
 def read_statement(connection: sa.Connection, name: str) -> str | None:

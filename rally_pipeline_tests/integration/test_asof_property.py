@@ -126,7 +126,7 @@ COLUMNS = {
 
 
 def stored(workspace: Workspace, table: str, at: dt.datetime) -> Facts:
-    with workspace.warehouse.read() as connection:
+    with workspace.warehouse.read(scratch=True) as connection:
         source = selectable(connection, table, at)
         rows = connection.execute(sa.select(*(source.c[name] for name in COLUMNS[table]))).all()
     facts = {(row[0], row[1].isoformat()): row[2] for row in rows}

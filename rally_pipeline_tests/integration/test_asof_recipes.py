@@ -130,7 +130,7 @@ def test_every_table_can_be_selected_from(world: Workspace) -> None:
     for table in metadata.sorted_tables:
         if table_info(table).layer not in ("core", "mart"):
             continue
-        with world.warehouse.read() as connection:
+        with world.warehouse.read(scratch=True) as connection:
             source = selectable(connection, table.name, FAR)
             assert source.c.keys() == table.c.keys()
             keys = [source.c[c.name] for c in table.primary_key.columns]

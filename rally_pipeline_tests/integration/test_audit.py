@@ -514,7 +514,7 @@ def _id(name: str) -> str:
 @pytest.fixture
 def connection(world: World) -> Iterator[sa.Connection]:
     """A transaction that is undone."""
-    with world.engine.connect().execution_options(rally_write=True) as connection:
+    with world.engine.connect() as connection:
         transaction = connection.begin()
         yield connection
         transaction.rollback()

@@ -47,7 +47,7 @@ def write_site(workspace: Workspace, as_of: dt.date | None = None) -> Path:
     published = workspace.settings.published_dir
     place, beside = published / FOLDER, published / _ASIDE
     beside.mkdir(parents=True, exist_ok=True)
-    with only_one(beside / ".lock", workspace.settings.lock_timeout_seconds):
+    with only_one(beside / ".lock", workspace.settings.lock_timeout_seconds, workspace.warehouse.tell):
         sweep(beside)
         with folder_aside(beside) as aside:
             new = aside / "new"
