@@ -11,7 +11,7 @@ export RALLY_HOME ?= $(CURDIR)/.rally
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help audit install demo test eval fuzz ui lint format lock bench clean soak
+.PHONY: help audit install demo test eval fuzz ui lint format lock bench readers clean soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ eval: $(INSTALLED) ## Score the reading of brokerage notes on the labelled texts
 
 bench: $(INSTALLED) ## Time loading, re-delivery and marts, side by side with what one would use instead
 	@$(BIN)/python -m rally_pipeline_tests.bench
+
+readers: $(INSTALLED) ## Let fifty readers loose on a nightly run for a minute, on both engines (READERS_ARGS=--help)
+	@$(BIN)/python -m rally_pipeline_tests.bench.readers $(READERS_ARGS)
 
 soak: $(INSTALLED) ## Live through a whole quarter with faults, and every fault of every source (minutes)
 	@RALLY_SOAK=1 $(BIN)/python -m pytest -s --timeout=0 rally_pipeline_tests/integration/test_quarter.py \

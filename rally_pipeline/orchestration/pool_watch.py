@@ -14,7 +14,6 @@ import threading
 from types import TracebackType
 
 import dagster as dg
-from dagster._core.errors import DagsterError
 from sqlalchemy.exc import SQLAlchemyError
 
 from rally_pipeline.locks import QUIET_SECONDS, Tell, holder_text
@@ -48,7 +47,7 @@ class PoolWatch:
         while not self._is_over.wait(self._every):
             try:
                 self.look()
-            except (DagsterError, SQLAlchemyError, OSError):
+            except (dg.DagsterError, SQLAlchemyError, OSError):
                 continue  # the run does not depend on it, and the next look may be luckier
 
     def look(self) -> None:

@@ -298,7 +298,7 @@ def run_pipeline(
     parts: list[PartReport] = [*reports, *documents]
     ran = [part.run_id for part in parts if part.run_id]
     page, unwritten = _write_quality(workspace, [*ran, run_id])
-    published, unpublished = _publish(workspace, progress)
+    published, unpublished = _publish(workspace, progress, compute=not error)
     workspace.warehouse.engine.dispose()
     return RunReport(
         start=first,
@@ -328,12 +328,15 @@ def _write_quality(workspace: Workspace, run_ids: Sequence[str]) -> tuple[str, s
         return "", str(error)
 
 
-def _publish(workspace: Workspace, progress: Callable[[str], None]) -> tuple[tuple[str, ...], str]:
-    """What was published, or why nothing was: the warehouse has it all the same."""
+def _publish(workspace: Workspace, progress: Callable[[str], None], *, compute: bool) -> tuple[tuple[str, ...], str]:
+    """What was published, or why nothing was: the warehouse has it all the same.
+
+    With `compute`, what somebody else loaded since the marts were computed is computed first.
+    """
     from rally_pipeline.publish.publication import publish
 
     try:
-        return tuple(publish(workspace, progress=progress).lines()), ""
+        return tuple(publish(workspace, progress=progress, compute=compute).lines()), ""
     except RallyError as error:
         return (), str(error)
 

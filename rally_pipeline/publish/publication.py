@@ -52,6 +52,14 @@ VERSION = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}")
 KEEP_SECONDS = 600.0
 
 
+#: How often what others loaded meanwhile is computed before a publication is given up.
+_TRIES = 5
+
+
+class _BehindError(PublishError):
+    """Tables are behind the facts."""
+
+
 @dataclass(frozen=True)
 class Published:
     """What publishing did.
@@ -120,12 +128,24 @@ def publish(
         local = home if to is None else _local_folder(to)
         if local is None:
             remote.open_place(str(to))  # before all the work
+        made = _computed_and_published(workspace, local or home, progress, compute=compute)
+        return made if to is None or local is not None else remote.upload(home, made.manifest, to, progress)
+
+
+def _computed_and_published(
+    workspace: Workspace, place: Path, progress: Callable[[str], None], *, compute: bool
+) -> Published:
+    """Publishes to a folder; what others load between computing and publishing is computed as well."""
+    for left in reversed(range(_TRIES if compute else 1)):
         if compute:
             with workspace.warehouse.write() as connection:
                 refresh(connection, progress=lambda done: progress(f"computed {done.table}"))
-        if to is None or local is not None:
-            return _publish_to(workspace, local or home, progress)
-        return remote.upload(home, _publish_to(workspace, home, progress).manifest, to, progress)
+        try:
+            return _publish_to(workspace, place, progress)
+        except _BehindError:
+            if not left:
+                raise
+    raise AssertionError("tried at least once")
 
 
 @contextlib.contextmanager
@@ -224,7 +244,7 @@ def _write_tables(
     with workspace.warehouse.read() as connection:
         behind = sorted(set(connection.scalars(sa.select(ops.ops_stale.c.table_name))))
         if behind:
-            raise PublishError(
+            raise _BehindError(
                 f"{len(behind)} tables are behind the facts ({', '.join(behind[:3])}{' …' if behind[3:] else ''}) "
                 "and do not agree with the others; what was published before stays. "
                 "Fix: rally-pipeline publish computes them."

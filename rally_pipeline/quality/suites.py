@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,8 @@ from rally_pipeline.sources.base import Dataset
 #: Position of a row in the frame, by which unexpected rows are reported.
 ROW_ID = "row_id"
 _BATCH_ID = "batch"
+#: A suite holds the batch it judges: two threads at once would each be told of the other's.
+_TURN = threading.Lock()
 _BOOLEAN = {"result_format": {"result_format": "BOOLEAN_ONLY"}}
 
 
@@ -64,6 +67,11 @@ def validate(dataset: Dataset, frame: pd.DataFrame) -> dict[str, Broken]:
     """
     if frame.empty:
         return {}
+    with _TURN:
+        return _broken(dataset, frame)
+
+
+def _broken(dataset: Dataset, frame: pd.DataFrame) -> dict[str, Broken]:
     dtypes = tuple((str(name), str(dtype)) for name, dtype in frame.dtypes.items())
     try:
         failed = _suite(dataset, dtypes).failed(frame)

@@ -11,6 +11,7 @@ import dataclasses
 import math
 import os
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -81,8 +82,17 @@ class Warehouse:
         options: dict[str, Any] = {"rally_access": "scratch" if scratch else "read"}
         if self.dialect == "postgresql":
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": not scratch}
-        with self._connect(**options) as connection, connection.begin():
-            yield connection
+        with self._connect(**options) as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            except sa.exc.OperationalError as error:
+                if not _is_locked(error):
+                    raise
+                raise WarehouseError(
+                    f"{self.display_url} could not be read within {self.lock_timeout_seconds:g} s ({_reason(error)}): "
+                    "its schema is being changed. Fix: try again when that is done."
+                ) from error
 
     @contextlib.contextmanager
     def one_view(self) -> Iterator[Warehouse]:
@@ -119,7 +129,7 @@ class Warehouse:
                     self.guard(connection)
                     yield connection
             except sa.exc.OperationalError as error:
-                if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                if self.dialect == "sqlite" or not _is_locked(error):
                     raise
                 raise WarehouseError(
                     f"{self.display_url}: a table is in use and was not free within {self.lock_timeout_seconds:g} s "
@@ -185,7 +195,7 @@ class _SqliteTurn:
         except sa.exc.OperationalError as error:
             connection.close()
             self._queue.release()
-            if "locked" not in str(error.orig):
+            if not _is_locked(error):
                 raise WarehouseError(
                     f"{self._warehouse.display_url} cannot be written: {_reason(error)}. "
                     "Fix: see that the file, its folder and the disk can be written."
@@ -219,7 +229,7 @@ class _PostgresTurn:
             self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
         except sa.exc.OperationalError as error:
             self.transaction.rollback()
-            if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+            if _is_locked(error):
                 return False
             raise WarehouseError(
                 f"{self._warehouse.display_url} cannot be written: {_reason(error)}. "
@@ -276,6 +286,12 @@ def _empty_log(connection: sa.Connection) -> None:
         pass
     finally:
         cursor.close()
+
+
+def _is_locked(error: sa.exc.DBAPIError) -> bool:
+    """Whether somebody else has what was asked for."""
+    said = getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+    return said or getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _reason(error: sa.exc.DBAPIError) -> str:
