@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import math
 import os
 import re
 import socket
@@ -72,7 +73,7 @@ def wait_for(
         attempt: tries to get it for so many seconds, and says whether it did.
         holder: says who has it, for people.
         what: is waited for.
-        timeout_seconds: how long at most.
+        timeout_seconds: how long at most; ``math.inf`` = as long as it takes.
         tell: gets a line when the wait is worth one, and one when it is over.
         fix: what can be done if it takes too long.
 
@@ -86,7 +87,8 @@ def wait_for(
     if attempt(min(QUIET_SECONDS, timeout_seconds)):
         return time.monotonic() - began
     if timeout_seconds > QUIET_SECONDS:
-        tell(f"waiting for {what}: {holder()}; for at most {timeout_seconds:g} s")
+        limit = "" if math.isinf(timeout_seconds) else f"; for at most {timeout_seconds:g} s"
+        tell(f"waiting for {what}: {holder()}{limit}")
         if attempt(max(0.0, timeout_seconds - (time.monotonic() - began))):
             waited = time.monotonic() - began
             tell(f"waited {waited:.1f} s for {what}")
@@ -165,7 +167,7 @@ def only_one(path: Path, timeout_seconds: float, *, what: str, tell: Tell = say)
 
     Args:
         path: the file; it stays.
-        timeout_seconds: how long others are waited for.
+        timeout_seconds: how long others are waited for; ``math.inf`` = as long as it takes.
         what: is waited for, for people.
         tell: gets a line if that takes long enough to wonder.
 

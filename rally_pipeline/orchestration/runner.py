@@ -6,6 +6,7 @@ Belongs here: which jobs over which days, and the report. Does not belong here: 
 from __future__ import annotations
 
 import datetime as dt
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import sqlalchemy as sa
 
+from rally_pipeline import locks
 from rally_pipeline.errors import RallyError, UsageError
 from rally_pipeline.orchestration.evidence import names
 from rally_pipeline.orchestration.ingest_assets import raw_key
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from rally_pipeline.workspace import Workspace
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+#: Held by the command whose job is running.
+_RUN_LOCK = ".run-lock"
 #: How many days back a run looks for what an earlier one archived and did not register.
 _LOOK_BACK_DAYS = 7
 #: The console belongs to the caller; Dagster keeps every event in its log anyway.
@@ -292,7 +296,7 @@ def run_pipeline(
             for name, job in (("RATINGS", RATINGS_JOB), ("NOTES", NOTES_JOB))
             if markets is None and (sources is None or (name == "RATINGS" and RATINGS_SOURCE in sources))
         ]
-        run_id, error = _execute(definitions, instance, MARTS_JOB, weekdays, {})
+        run_id, error = _execute(definitions, instance, opened, MARTS_JOB, weekdays, {})
         ledger = _take(opened.ledger)
     progress("writing the quality report")
     parts: list[PartReport] = [*reports, *documents]
@@ -378,7 +382,7 @@ def _run_market(
     if not plan_market(workspace, market, days[0], days[-1], asked):
         return f"nothing of {days[0]} … {days[-1]} can be asked of {', '.join(asked)}"
     config = {} if sources is None else {raw_key(market).to_python_identifier(): {"config": {"sources": asked}}}
-    run_id, error = _execute(definitions, instance, ingest_job_name(market), (days[0], days[-1]), config)
+    run_id, error = _execute(definitions, instance, opened, ingest_job_name(market), (days[0], days[-1]), config)
     ledger = _take(opened.ledger)
     return _report(market, days, run_id, error, ledger, _unserved(workspace, market, days, ledger), began)
 
@@ -403,7 +407,7 @@ def _catch_up(
     asked = [name for name in market_sources(workspace.catalog, market) if sources is None or name in sources]
     config = {"ask": "missing", **({} if sources is None else {"sources": asked})}
     steps = {raw_key(market).to_python_identifier(): {"config": config}}
-    run_id, error = _execute(definitions, instance, ingest_job_name(market), (days[0], days[-1]), steps)
+    run_id, error = _execute(definitions, instance, opened, ingest_job_name(market), (days[0], days[-1]), steps)
     return _report(market, days, run_id, error, _take(opened.ledger), _given_by_nobody(workspace, todo), began)
 
 
@@ -464,7 +468,7 @@ def _run_documents(
 ) -> DocumentReport:
     began = time.monotonic()
     opened.progress(f"{name}: starting")
-    run_id, error = _execute(definitions, instance, job, days, {})
+    run_id, error = _execute(definitions, instance, opened, job, days, {})
     ledger = _take(opened.ledger)
     return DocumentReport(
         name=name,
@@ -511,15 +515,21 @@ def _unserved(workspace: Workspace, market: str, days: Sequence[dt.date], ledger
 def _execute(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
+    opened: RunWorkspace,
     job: str,
     days: tuple[dt.date, dt.date],
     ops: dict[str, Any],
 ) -> tuple[str, str]:
     """Runs a job over a range of partitions; returns the run's id and, if it failed, why."""
     tags = {_RANGE_START: days[0].isoformat(), _RANGE_END: days[1].isoformat(), **run_tags()}
-    result = definitions.resolve_job_def(job).execute_in_process(
-        run_config={**_QUIET, "ops": ops}, instance=instance, tags=tags, raise_on_error=False
-    )
+    # Two commands take turns job by job: step by step, in Dagster's pools, each would pause up to 15 s for its place.
+    home = opened.workspace.settings.home
+    what, tell = f"another run of {home}", opened.workspace.warehouse.tell
+    with locks.only_one(home / _RUN_LOCK, math.inf, what=what, tell=tell):
+        end_dead_runs(instance)  # the one that was waited for may have been killed
+        result = definitions.resolve_job_def(job).execute_in_process(
+            run_config={**_QUIET, "ops": ops}, instance=instance, tags=tags, raise_on_error=False
+        )
     if result.success:
         return result.run_id, ""
     failed = [event for event in result.all_events if event.is_step_failure]

@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--idle-seconds", type=float, default=15)
     parser.add_argument("--pause", type=float, default=0.5, help="seconds between two reads of a reader, on average")
-    parser.add_argument("--years", type=int, default=10, help="length of the history")
+    parser.add_argument("--years", type=int, default=5, help="length of the history")
     options = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory(prefix="rally-readers-") as name:
