@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rally_pipeline.errors import RallyError
+from rally_pipeline.errors import BusyError
 
 try:
     import fcntl
@@ -31,16 +31,12 @@ _CHUNK_BYTES = 1 << 20
 _POLL_SECONDS = 0.05
 
 
-class PublishError(RallyError):
-    """Nothing was published; what was published before is as it was."""
-
-
 @contextlib.contextmanager
 def only_one(path: Path, timeout_seconds: float) -> Iterator[None]:
-    """Holds the lock file at `path`, so that one process at a time publishes to a place.
+    """Holds the lock file at `path`, so that one process at a time works on its folder.
 
     Raises:
-        PublishError: another process did not let go of it in time.
+        BusyError: another process did not let go of it in time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
@@ -52,8 +48,8 @@ def only_one(path: Path, timeout_seconds: float) -> Iterator[None]:
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
-                        raise PublishError(
-                            f"{path.parent}: another process has been publishing there for {timeout_seconds:g} s. "
+                        raise BusyError(
+                            f"{path.parent}: another process has been at work there for {timeout_seconds:g} s. "
                             "Fix: try again when it is done, or raise RALLY_LOCK_TIMEOUT_SECONDS."
                         ) from None
                     time.sleep(_POLL_SECONDS)
