@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rally_pipeline import __version__
+from rally_pipeline import __version__, cli_housekeeping
 from rally_pipeline.errors import RallyError
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ def cli() -> None:
     Settings are read from RALLY_* variables: RALLY_HOME (default .rally), RALLY_WAREHOUSE_URL, RALLY_PROFILE,
     RALLY_UPSTREAM_BASE and others; `rally-pipeline doctor` lists them.
     """
+
+
+for _command in cli_housekeeping.COMMANDS:
+    cli.add_command(_command)
 
 
 @cli.command()
