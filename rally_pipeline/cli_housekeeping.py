@@ -1,7 +1,7 @@
 """The commands of `rally-pipeline` that keep a home in order: the archive, what Dagster remembers, backup and restore.
 
-As `cli.py`, of which they are a part: thin, and everything heavy is imported by the command that needs it. Belongs here:
-arguments and output. Does not belong here: work.
+As `cli.py`, of which they are a part: thin, and everything heavy is imported by the command that needs it. Belongs
+here: arguments and output. Does not belong here: work.
 """
 
 from __future__ import annotations
@@ -81,6 +81,34 @@ def archive_compact(before: dt.datetime | None, remove_orphans: bool, older_than
     _show(done, as_json)
 
 
+@click.command()
+@click.option(
+    "--runs-older-than",
+    "days",
+    metavar="DAYS",
+    type=click.IntRange(min=1),
+    help="Runs that ended so many days ago (default: RALLY_KEEP_RUNS_DAYS, 90).",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@_JSON
+def prune(days: int | None, dry_run: bool, as_json: bool) -> None:
+    """Remove logs of old runs, and pages and alerts of long ago; Dagster still knows what is materialized.
+
+    `make ui` does it every week.
+    """
+    from rally_pipeline.console import write_json
+    from rally_pipeline.orchestration.retention_job import prune_home
+    from rally_pipeline.settings import load_settings
+
+    settings = load_settings()
+    pruned, retired = prune_home(settings, days or settings.keep_runs_days, dry_run=dry_run)
+    if as_json:
+        write_json([pruned.to_json() | retired.to_json()], sys.stdout)
+    else:
+        for line in (*pruned.lines(), *retired.lines()):
+            click.echo(line)
+
+
 @contextmanager
 def _progress() -> Iterator[Progress]:
     from rally_pipeline.console import Progress
@@ -105,4 +133,4 @@ def _show(done: Any, as_json: bool) -> None:
 
 
 #: What `cli.py` takes in.
-COMMANDS: tuple[click.Command, ...] = (archive,)
+COMMANDS: tuple[click.Command, ...] = (archive, prune)
