@@ -10,6 +10,7 @@ import datetime as dt
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -109,6 +110,43 @@ def prune(days: int | None, dry_run: bool, as_json: bool) -> None:
             click.echo(line)
 
 
+@click.command()
+@click.argument("to", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--with-dagster", is_flag=True, help="Also what Dagster knows of runs and partitions.")
+@_JSON
+def backup(to: Path, with_dagster: bool, as_json: bool) -> None:
+    """Copy warehouse, archive and catalog to FOLDER, while the pipeline goes on.
+
+    FOLDER may hold earlier backups of the same home: of the archive only what is new is copied.
+    """
+    from rally_pipeline.backup.make import make
+    from rally_pipeline.settings import load_settings
+
+    with _progress() as progress:
+        done = make(load_settings(), to, with_dagster=with_dagster, progress=progress)
+    _show(done, as_json)
+
+
+@click.command()
+@click.argument("source", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--into", metavar="HOME", type=click.Path(file_okay=False, path_type=Path), help="Home to make.")
+@click.option("--force", is_flag=True, help="If there is a home already, move it aside.")
+@click.option("--check", is_flag=True, help="Read and check all of it, and restore nothing.")
+@_JSON
+def restore(source: Path, into: Path | None, force: bool, check: bool, as_json: bool) -> None:
+    """Make a home from the latest backup in FOLDER, or from the one that FOLDER is.
+
+    The home is RALLY_HOME unless --into names another; the warehouse is RALLY_WAREHOUSE_URL, an empty database of
+    either engine, or else a file of the home.
+    """
+    from rally_pipeline.backup.restore import restore as restore_home
+    from rally_pipeline.settings import load_settings
+
+    with _progress() as progress:
+        done = restore_home(load_settings(), source, into=into, force=force, only_check=check, progress=progress)
+    _show(done, as_json)
+
+
 @contextmanager
 def _progress() -> Iterator[Progress]:
     from rally_pipeline.console import Progress
@@ -133,4 +171,4 @@ def _show(done: Any, as_json: bool) -> None:
 
 
 #: What `cli.py` takes in.
-COMMANDS: tuple[click.Command, ...] = (archive, prune)
+COMMANDS: tuple[click.Command, ...] = (archive, prune, backup, restore)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement, SetColumnComment, SetTableComment
 
-from rally_pipeline.errors import ProfileMismatchError, SchemaVersionError
+from rally_pipeline.errors import ProfileMismatchError, SchemaVersionError, UsageError
 from rally_pipeline.schema import core, core_flows, mart_flows, metadata, ops, table_info
 from rally_pipeline.settings import Profile
 from rally_pipeline.warehouse.engine import Warehouse
@@ -69,11 +69,33 @@ def prepare(
         ProfileMismatchError: the warehouse holds data of the other profile.
     """
     with warehouse.write() as connection:
-        _migrate(connection, tell)
-        settled = _settle_profile(connection, profile)
-        remade = _remake_derived(connection, tell)
-        _write_comments(connection)
-        return settled, remade
+        return prepare_in(connection, profile, tell)
+
+
+def prepare_in(
+    connection: sa.Connection, profile: Profile | None, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Profile, list[str]]:
+    """`prepare` within the caller's writing transaction."""
+    _migrate(connection, tell)
+    settled = _settle_profile(connection, profile)
+    remade = _remake_derived(connection, tell)
+    _write_comments(connection)
+    return settled, remade
+
+
+def upgrade_to(connection: sa.Connection, revision: str) -> None:
+    """Makes the kept tables of an empty database as they were at a revision, within the caller's transaction.
+
+    Raises:
+        SchemaVersionError: this code does not know the revision.
+    """
+    if reason := unknown(revision):
+        raise SchemaVersionError(reason)
+    from alembic import command
+
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def _migrate(connection: sa.Connection, tell: Callable[[str], None]) -> None:
@@ -103,6 +125,11 @@ def refusal(connection: sa.Connection, revision: str | None) -> str | None:
             f"the warehouse has tables of this project ({', '.join(sorted(present)[:3])} …) but no schema version. "
             "Fix: point RALLY_WAREHOUSE_URL at an empty database, or restore alembic_version from a backup."
         )
+    return unknown(revision)
+
+
+def unknown(revision: str) -> str | None:
+    """Why a revision cannot be used; ``None`` if this code knows it."""
     from alembic.script import ScriptDirectory
 
     if revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}:
@@ -177,6 +204,23 @@ def _write_comments(connection: sa.Connection) -> None:
     for statement in statements:
         connection.execute(statement)
     write_statement(connection, "comments", digest)
+
+
+def refuse_what_is_not_empty(warehouse: Warehouse) -> None:
+    """Sees that nothing would be lost if the database were filled.
+
+    Raises:
+        UsageError: a table whose rows cannot be computed again has some.
+    """
+    with warehouse.read() as connection:
+        there = set(sa.inspect(connection).get_table_names()) & set(metadata.tables)
+        for table in kept_tables():
+            if table.name not in there or table is ops.ops_warehouse:
+                continue
+            if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None:
+                raise UsageError(
+                    f"{warehouse.display_url} is not empty: {table.name} has rows. Fix: name an empty database."
+                )
 
 
 def read_statement(connection: sa.Connection, name: str) -> str | None:
