@@ -63,7 +63,7 @@ def world(make_url: MakeUrl, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     workspace = open_at(tmp_path_factory.mktemp("world") / "home", make_url(), profile=Profile.DEMO)
     small_world.fill(workspace)
     (workspace.settings.home / "catalog").mkdir()
-    (workspace.settings.home / "catalog" / "events.yaml").write_text("[]\n")
+    (workspace.settings.home / "catalog" / "events.yaml").write_text("# nothing of our own\n")
     yield workspace
     workspace.warehouse.engine.dispose()
 
