@@ -163,7 +163,7 @@ def check(backup: Backup, progress: Callable[[str], None] = lambda _: None) -> N
     import pyarrow.parquet as pq
 
     said = backup.manifest
-    wrong = []
+    wrong: list[str] = []
     own = [*said.tables, *said.parts, said.archive]
     for part in own:
         progress(f"checking {part.path}")

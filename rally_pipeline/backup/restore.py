@@ -141,8 +141,9 @@ def restore(
         url = f"sqlite:///{aside / 'warehouse.sqlite'}" if own_file else target.resolved_warehouse_url
         again = _fill(backup, url, settings.lock_timeout_seconds, progress)
         moved_to = _move(aside, home)
-    except OSError as error:
-        raise BackupError(f"{home} could not be restored: {error}. What was there is as it was.") from error
+    except (OSError, sa.exc.SQLAlchemyError) as error:
+        said = " ".join(str(error).split())
+        raise BackupError(f"{home} could not be restored: {said}. What was there is as it was.") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     made = settings.model_copy(update={"home": home})

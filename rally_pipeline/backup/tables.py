@@ -58,7 +58,7 @@ def read(folder: Path, dumped: Dumped) -> list[dict[str, Any]]:
 
 def _frame(batch: pa.RecordBatch) -> pd.DataFrame:
     """As `bulk_load` takes it: whole numbers stay whole where some are NULL, truth values become 1, 0 and NaN."""
-    frame = pa.Table.from_batches([batch]).to_pandas(integer_object_nulls=True, date_as_object=False)
+    frame: pd.DataFrame = pa.Table.from_batches([batch]).to_pandas(integer_object_nulls=True, date_as_object=False)
     for field in batch.schema:
         if pa.types.is_boolean(field.type) and frame[field.name].isna().any():
             frame[field.name] = frame[field.name].astype(float)

@@ -291,7 +291,7 @@ def _prune_runs(storage: SqlRunStorage, run_ids: Sequence[str], done: Pruned) ->
             if not done.is_dry:
                 connection.execute(sa.delete(RunTagsTable).where(RunTagsTable.c.run_id.in_(chunk)))
                 connection.execute(sa.delete(RunsTable).where(RunsTable.c.run_id.in_(chunk)))
-    snapshots.discard(None)  # type: ignore[arg-type]
+    snapshots.discard(None)
     if snapshots and not done.is_dry:
         with _transaction(storage) as connection:
             unused = sorted(snapshots - _named(connection, snapshots))
