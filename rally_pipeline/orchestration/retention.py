@@ -389,9 +389,8 @@ class _Files:
 def _shrunk(path: Path) -> Iterable[str]:
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection:
-            free, pages = (
-                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count")
-            )
+            free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
             if free > _WORTH_SHRINKING * pages:
                 connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
