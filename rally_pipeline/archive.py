@@ -1,8 +1,9 @@
 """The raw payload store: every byte ever given, written once under its SHA-256, and what was asked to get it.
 
-``objects/ab/abcd…`` holds the bytes, ``fetches/YYYY/MM/DD/<fetch_id>.json`` the request, the fetch time and the time
-from which the facts count as known, ``actions/YYYY/MM/DD/<action_id>.json`` what a person decided about a row in
-quarantine, and ``profile`` whether all this is demo or live data. Together they are enough to build a warehouse again.
+``objects/ab/abcd…`` or a pack of many payloads (`packs.py`) holds the bytes, ``fetches/YYYY/MM/DD/<fetch_id>.json`` the
+request, the fetch time and the time from which the facts count as known, ``actions/YYYY/MM/DD/<action_id>.json``
+what a person decided about a row in quarantine, and ``profile`` whether all this is demo or live data. Together they
+are enough to build a warehouse again.
 Belongs here: storing, reading, verifying. Does not belong here: what the bytes mean.
 """
 
@@ -10,22 +11,28 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import errno
 import hashlib
 import json
 import os
 import random
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rally_pipeline.errors import ArchiveDamagedError
+from rally_pipeline.packs import Packs
 from rally_pipeline.sources.base import Dataset, FetchRequest, Payload
 
 #: Digits of a SHA-256.
 _ID_LENGTH = 64
 _RESTORE = "Fix: restore the file from a backup."
+#: Bytes that no record names are removed only when they are older than this (`archive_care.py`); whoever finds bytes
+#: that old and relies on them says so by making them young.
+ORPHAN_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,7 @@ class Archive:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.packs = Packs(directory / "packs")
 
     def store(self, payload: Payload, *, known_at: dt.datetime | None = None, run_id: str | None = None) -> FetchRecord:
         """Writes bytes and record, durably, and returns the record. Storing the same again changes nothing.
@@ -148,7 +156,9 @@ class Archive:
             run_id=run_id,
         )
         # Bytes first: a record never points to bytes that are not there.
-        _write_once(self._object_path(record.payload_id), payload.body)
+        path = self.object_path(record.payload_id)
+        if not _is_kept(path) and self.packs.find(record.payload_id) is None:
+            _write_once(path, payload.body)
         text = json.dumps(record.to_json(), ensure_ascii=False, sort_keys=True, indent=1)
         _write_once(self._record_path(record), text.encode())
         return record
@@ -159,11 +169,18 @@ class Archive:
         Raises:
             ArchiveDamagedError: the bytes are missing or are not those that were stored.
         """
-        path = self._object_path(payload_id)
+        path = self.object_path(payload_id)
         try:
-            body = path.read_bytes()
+            body = _read_file(path)
         except FileNotFoundError:
-            raise ArchiveDamagedError(f"payload {payload_id}: {path} is missing. Fix: restore the archive.") from None
+            # Packed perhaps since it was written, and then only in the pack.
+            place = self.packs.find(payload_id)
+            if place is None:
+                unread = "".join(f" {damage}" for damage in self.packs.damaged.values())
+                raise ArchiveDamagedError(
+                    f"payload {payload_id}: {path} is missing.{unread} Fix: restore the archive."
+                ) from None
+            path, body = place.pack, place.read()
         actual = hashlib.sha256(body).hexdigest()
         if actual != payload_id:
             raise ArchiveDamagedError(
@@ -186,7 +203,7 @@ class Archive:
         first = f"{since:%Y/%m/%d}" if since else ""
         root = self.directory / "fetches"
         found = [
-            _read_record(path)
+            read_record(path)
             for day in root.glob("*/*/*")
             if day.relative_to(root).as_posix() >= first
             for path in day.glob("*.json")
@@ -195,7 +212,18 @@ class Archive:
 
     def payload_ids(self) -> list[str]:
         """The ids of all payloads stored, in order."""
-        return sorted(path.name for path in (self.directory / "objects").glob("??/*") if len(path.name) == _ID_LENGTH)
+        return sorted({*self.loose_ids(), *self.packs.ids()})
+
+    def loose_ids(self) -> Iterator[str]:
+        """The ids of the payloads that are files of their own, in no order."""
+        for path in (self.directory / "objects").glob("??/*"):
+            if len(path.name) == _ID_LENGTH:
+                yield path.name
+
+    def record_paths(self) -> Iterator[Path]:
+        """The files of all fetches, day by day."""
+        for day in sorted((self.directory / "fetches").glob("*/*/*")):
+            yield from sorted(day.glob("*.json"))
 
     def damages(self, sample: int | None = None) -> Iterator[tuple[str, str]]:
         """What is no longer as it was stored: a payload's or a fetch's id, and what is wrong with it.
@@ -204,9 +232,9 @@ class Archive:
             sample: look at so many payloads, chosen at random, instead of all; records of fetches are all looked at.
         """
         wanted = set(self.payload_ids())
-        for path in sorted((self.directory / "fetches").glob("*/*/*/*.json")):
+        for path in self.record_paths():
             try:
-                wanted.add(_read_record(path).payload_id)
+                wanted.add(read_record(path).payload_id)
             except ArchiveDamagedError as error:
                 yield path.stem, str(error)
         chosen = sorted(wanted)
@@ -248,7 +276,8 @@ class Archive:
         """Writes down whose data is stored, unless that is written down already."""
         _write_once(self.directory / "profile", f"{profile}\n".encode())
 
-    def _object_path(self, payload_id: str) -> Path:
+    def object_path(self, payload_id: str) -> Path:
+        """Where a payload is that is a file of its own."""
         return self.directory / "objects" / payload_id[:2] / payload_id
 
     def _record_path(self, record: FetchRecord) -> Path:
@@ -263,7 +292,12 @@ def _fetch_id(payload_id: str, request: FetchRequest, known_at: dt.datetime) -> 
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def _read_record(path: Path) -> FetchRecord:
+def read_record(path: Path) -> FetchRecord:
+    """The record of a fetch.
+
+    Raises:
+        ArchiveDamagedError: it cannot be read, or is not what was stored.
+    """
     try:
         record = FetchRecord.from_json(json.loads(path.read_text()))
     except (ValueError, KeyError, TypeError) as error:
@@ -271,6 +305,33 @@ def _read_record(path: Path) -> FetchRecord:
     if _fetch_id(record.payload_id, record.request, record.known_at) != path.stem:
         raise ArchiveDamagedError(f"fetch {path.stem}: {path} was changed after it was stored. {_RESTORE}")
     return record
+
+
+def _read_file(path: Path) -> bytes:
+    """The bytes of a plain file; a link could lead to anything.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ArchiveDamagedError: it is a link.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ArchiveDamagedError(f"{path} is a link; nothing is read through it. {_RESTORE}") from None
+    with os.fdopen(handle, "rb") as file:
+        return file.read()
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether a file is there and stays: one that is old enough to be removed as an orphan is made young."""
+    try:
+        if time.time() - path.lstat().st_mtime > ORPHAN_SECONDS / 2:
+            os.utime(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _write_once(path: Path, body: bytes) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rally_pipeline import __version__
+from rally_pipeline import __version__, cli_housekeeping
 from rally_pipeline.errors import RallyError
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ def cli() -> None:
     Settings are read from RALLY_* variables: RALLY_HOME (default .rally), RALLY_WAREHOUSE_URL, RALLY_PROFILE,
     RALLY_UPSTREAM_BASE and others; `rally-pipeline doctor` lists them.
     """
+
+
+for _command in cli_housekeeping.COMMANDS:
+    cli.add_command(_command)
 
 
 @cli.command()
@@ -125,6 +129,7 @@ def import_() -> None:
 
 _KNOWN_AT = click.option("--known-at", help="Since when the facts count as known (ISO time; default: now).")
 _NO_MARTS = click.option("--no-marts", is_flag=True, help="Do not compute the marts afterwards.")
+_NO_PUBLISH = click.option("--no-publish", is_flag=True, help="Leave the published tables and the report as they are.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _FILES = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -140,6 +145,7 @@ _FILES = click.argument("files", nargs=-1, required=True, type=click.Path(exists
 )
 @_KNOWN_AT
 @_NO_MARTS
+@_NO_PUBLISH
 @_JSON
 def import_prices(
     files: tuple[Path, ...],
@@ -148,6 +154,7 @@ def import_prices(
     price_basis: str | None,
     known_at: str | None,
     no_marts: bool,
+    no_publish: bool,
     as_json: bool,
 ) -> None:
     """Load daily bars from CSV files (.csv or .csv.gz), in the shapes that yfinance users save or plain."""
@@ -156,7 +163,7 @@ def import_prices(
     def read(path: Path, workspace: Workspace) -> Any:
         return price_payload(path, workspace, source=source, symbol=symbol, price_basis=price_basis)
 
-    _import(files, read, known_at, no_marts, as_json)
+    _import(files, read, known_at, no_marts, no_publish, as_json)
 
 
 @import_.command(name="fx")
@@ -164,15 +171,18 @@ def import_prices(
 @click.option("--source", default="ecb", show_default=True, help="Name of the provider, kept beside every row.")
 @_KNOWN_AT
 @_NO_MARTS
+@_NO_PUBLISH
 @_JSON
-def import_fx(files: tuple[Path, ...], source: str, known_at: str | None, no_marts: bool, as_json: bool) -> None:
+def import_fx(
+    files: tuple[Path, ...], source: str, known_at: str | None, no_marts: bool, no_publish: bool, as_json: bool
+) -> None:
     """Load exchange rates from files of the ECB (CSV, zipped CSV or XML)."""
     from rally_pipeline.imports import fx_payload
 
     def read(path: Path, workspace: Workspace) -> Any:
         return fx_payload(path, workspace, source=source)
 
-    _import(files, read, known_at, no_marts, as_json)
+    _import(files, read, known_at, no_marts, no_publish, as_json)
 
 
 @import_.command(name="flows")
@@ -186,6 +196,7 @@ def import_fx(files: tuple[Path, ...], source: str, known_at: str | None, no_mar
 @click.option("--currency", help="Currency of the amounts, where a daily file has no column for it; must be HKD.")
 @_KNOWN_AT
 @_NO_MARTS
+@_NO_PUBLISH
 @_JSON
 def import_flows(
     files: tuple[Path, ...],
@@ -194,6 +205,7 @@ def import_flows(
     currency: str | None,
     known_at: str | None,
     no_marts: bool,
+    no_publish: bool,
     as_json: bool,
 ) -> None:
     """Load Stock Connect flows (CSV or XLSX): daily figures, a broker's long table, or the history by mutual type."""
@@ -202,7 +214,7 @@ def import_flows(
     def read(path: Path, workspace: Workspace) -> Any:
         return flow_payload(path, workspace, source=source, unit=unit, currency=currency)
 
-    _import(files, read, known_at, no_marts, as_json)
+    _import(files, read, known_at, no_marts, no_publish, as_json)
 
 
 _BROKER = click.option("--broker", help="House that wrote it, where the document does not say.")
@@ -219,6 +231,7 @@ _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path
 @_ANALYST
 @_KNOWN_AT
 @_NO_MARTS
+@_NO_PUBLISH
 @_JSON
 def import_notes(
     files: tuple[Path, ...],
@@ -228,6 +241,7 @@ def import_notes(
     analyst: str | None,
     known_at: str | None,
     no_marts: bool,
+    no_publish: bool,
     as_json: bool,
 ) -> None:
     """Load brokerage notes (txt, md, html, eml, pdf, docx, or csv and jsonl of headlines) and audit their claims.
@@ -240,12 +254,12 @@ def import_notes(
     if not files:
         if declared or known_at:
             raise click.UsageError("name the files that --broker, --date, --analyst or --known-at are about")
-        _take_up(("notes",), no_marts, as_json)
+        _take_up(("notes",), no_marts, no_publish, as_json)
 
     def read(path: Path, workspace: Workspace) -> Any:
         return note_payload(path, workspace, source=source, declared=declared)
 
-    _import(files, read, known_at, no_marts, as_json)
+    _import(files, read, known_at, no_marts, no_publish, as_json)
 
 
 def _declared(broker: str | None, written: dt.datetime | None, analyst: str | None) -> dict[str, str]:
@@ -253,20 +267,22 @@ def _declared(broker: str | None, written: dt.datetime | None, analyst: str | No
     return {name: value for name, value in said.items() if value}
 
 
-def _take_up(kinds: tuple[str, ...], no_marts: bool, as_json: bool) -> None:
+def _take_up(kinds: tuple[str, ...], no_marts: bool, no_publish: bool, as_json: bool) -> None:
     from rally_pipeline.console import Progress, write_json
     from rally_pipeline.inbox import take_up
     from rally_pipeline.settings import load_settings
 
+    workspace = _open(load_settings())
     progress = Progress()
     try:
-        report = take_up(_open(load_settings()), kinds, refresh_marts=not no_marts, progress=progress)
+        report = take_up(workspace, kinds, refresh_marts=not no_marts, progress=progress)
+        published = _renew(workspace, progress) if report.has_computed and not no_publish else []
     finally:
         progress.done()
     if as_json:
         write_json(report.rows(), sys.stdout)
     else:
-        _echo(report.lines())
+        _echo([*report.lines(), *published])
         if not report.files:
             click.echo("nothing in the inbox")
     sys.exit(0 if report.ok else 1)
@@ -536,23 +552,37 @@ def quarantine_explain(row: str, as_json: bool) -> None:
 @quarantine.command(name="release")
 @_selects
 @_REASON
+@_NO_PUBLISH
 @_JSON
 def quarantine_release(
-    row_ids: tuple[str, ...], table: str | None, rule: str | None, every: bool, reason: str, as_json: bool
+    row_ids: tuple[str, ...],
+    table: str | None,
+    rule: str | None,
+    every: bool,
+    reason: str,
+    no_publish: bool,
+    as_json: bool,
 ) -> None:
     """Load rows although they broke their rule, and compute the marts again."""
-    _act("release", row_ids, table, rule, every, reason, as_json)
+    _act("release", row_ids, table, rule, every, reason, no_publish, as_json)
 
 
 @quarantine.command(name="replay")
 @_selects
 @click.option("--reason", default="", help="Why; it is kept beside the row.")
+@_NO_PUBLISH
 @_JSON
 def quarantine_replay(
-    row_ids: tuple[str, ...], table: str | None, rule: str | None, every: bool, reason: str, as_json: bool
+    row_ids: tuple[str, ...],
+    table: str | None,
+    rule: str | None,
+    every: bool,
+    reason: str,
+    no_publish: bool,
+    as_json: bool,
 ) -> None:
     """Parse the archived payloads again with today's code; load the rows that pass now."""
-    _act("replay", row_ids, table, rule, every, reason, as_json)
+    _act("replay", row_ids, table, rule, every, reason, no_publish, as_json)
 
 
 @quarantine.command(name="discard")
@@ -563,7 +593,7 @@ def quarantine_discard(
     row_ids: tuple[str, ...], table: str | None, rule: str | None, every: bool, reason: str, as_json: bool
 ) -> None:
     """Mark rows as rightly kept out."""
-    _act("discard", row_ids, table, rule, every, reason, as_json)
+    _act("discard", row_ids, table, rule, every, reason, False, as_json)
 
 
 @cli.command(name="quality-report")
@@ -767,7 +797,9 @@ def _write_site(settings: Settings) -> None:
         click.echo(f"report not written: {error}", err=True)
 
 
-def _import(files: tuple[Path, ...], read: Any, known_at: str | None, no_marts: bool, as_json: bool) -> None:
+def _import(
+    files: tuple[Path, ...], read: Any, known_at: str | None, no_marts: bool, no_publish: bool, as_json: bool
+) -> None:
     from rally_pipeline.console import Progress, parse_instant, write_json
     from rally_pipeline.imports import import_files
     from rally_pipeline.settings import load_settings
@@ -777,14 +809,20 @@ def _import(files: tuple[Path, ...], read: Any, known_at: str | None, no_marts: 
     progress = Progress()
     try:
         report = import_files(workspace, files, read, known_at=instant, refresh_marts=not no_marts, progress=progress)
+        published = _renew(workspace, progress) if report.has_computed and not no_publish else []
     finally:
         progress.done()
     if as_json:
         write_json(report.rows(), sys.stdout)
     else:
-        for line in report.lines():
-            click.echo(line)
+        _echo([*report.lines(), *published])
     sys.exit(0 if report.ok else 1)
+
+
+def _renew(workspace: Workspace, progress: Callable[[str], None]) -> list[str]:
+    from rally_pipeline.publish.renewal import renew_if_published
+
+    return renew_if_published(workspace, progress)
 
 
 def _echo(lines: Iterable[str]) -> None:
@@ -812,6 +850,7 @@ def _act(
     rule: str | None,
     every: bool,
     reason: str,
+    no_publish: bool,
     as_json: bool,
 ) -> None:
     from rally_pipeline import quarantine as life
@@ -832,12 +871,13 @@ def _act(
         else:
             report = (life.release if action == "release" else life.replay)(workspace, rows, reason, progress)
         _rewrite_pages(workspace, rows)
+        published = _renew(workspace, progress) if report.refreshed and not no_publish else []
     finally:
         progress.done()
     if as_json:
         write_json(map(outcome_json, report.rows), sys.stdout)
     else:
-        _echo(action_lines(report))
+        _echo([*action_lines(report), *published])
     sys.exit(0 if report.ok else 1)
 
 

@@ -41,6 +41,14 @@ class ArchiveDamagedError(RallyError):
     """Archived bytes no longer have the hash under which they were stored."""
 
 
+class BusyError(RallyError):
+    """Somebody else has it, and did not let go of it in time."""
+
+
+class PublishError(RallyError):
+    """Nothing was published; what was published before is as it was."""
+
+
 @dataclass(eq=False)
 class PayloadError(RallyError):
     """A whole payload is refused: nothing of it may be loaded.

@@ -97,6 +97,14 @@ def register_archived(workspace: Workspace, since: dt.date | None = None) -> int
     return len(missing)
 
 
+def registered(workspace: Workspace) -> list[tuple[str, str]]:
+    """Fetch and payload id of every fetch that the warehouse knows. What is archived later is not among them."""
+    table = raw.raw_fetch
+    with workspace.warehouse.read() as connection:
+        rows = connection.execute(sa.select(table.c.fetch_id, table.c.payload_id).order_by(table.c.fetch_id))
+        return [(row.fetch_id, row.payload_id) for row in rows]
+
+
 def pending(
     connection: sa.Connection,
     *datasets: Dataset,

@@ -60,6 +60,11 @@ class ImportReport:
         """Whether every file was loaded."""
         return all(file.ok for file in self.files)
 
+    @property
+    def has_computed(self) -> bool:
+        """Whether something that is published has changed."""
+        return bool(self.refreshed) or (self.audited is not None and self.audited.has_changed)
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """One dict per file, for JSON."""
         for file in self.files:

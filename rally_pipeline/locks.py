@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rally_pipeline.errors import RallyError
+from rally_pipeline.errors import BusyError
 
 try:
     import fcntl
@@ -31,10 +31,6 @@ Tell = Callable[[str], None]
 QUIET_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _WORD = re.compile(r"[a-z][a-z_-]*")
-
-
-class BusyError(RallyError):
-    """Somebody else has it, and did not let go of it in time."""
 
 
 def say(text: str) -> None:

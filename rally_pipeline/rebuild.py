@@ -27,10 +27,10 @@ from rally_pipeline.errors import ArchiveDamagedError, ProfileMismatchError, Usa
 from rally_pipeline.fetches import register
 from rally_pipeline.marts.refresh import Refreshed, refresh
 from rally_pipeline.quarantine import LOADED, write_actions
-from rally_pipeline.schema import metadata, ops
+from rally_pipeline.schema import ops
 from rally_pipeline.settings import Profile, Settings
-from rally_pipeline.warehouse.engine import Warehouse, WarehouseError, normalise_url, open_warehouse
-from rally_pipeline.warehouse.schema_version import kept_tables, read_statement
+from rally_pipeline.warehouse.engine import WarehouseError, normalise_url, open_warehouse
+from rally_pipeline.warehouse.schema_version import read_statement, refuse_what_is_not_empty
 from rally_pipeline.workspace import Workspace, open_workspace
 
 
@@ -103,7 +103,7 @@ def rebuild(
     profile = _profile(settings, source)
     target = open_warehouse(into, lock_timeout_seconds=settings.lock_timeout_seconds)
     try:
-        _refuse_what_is_not_empty(target)
+        refuse_what_is_not_empty(target)
     finally:
         target.engine.dispose()
     made = settings.model_copy(update={"warehouse_url": SecretStr(into), "profile": profile})
@@ -142,18 +142,6 @@ def _profile_of_warehouse(settings: Settings) -> Profile | None:
         return None
     finally:
         warehouse.engine.dispose()
-
-
-def _refuse_what_is_not_empty(warehouse: Warehouse) -> None:
-    with warehouse.read() as connection:
-        there = set(sa.inspect(connection).get_table_names()) & set(metadata.tables)
-        for table in kept_tables():
-            if table.name not in there or table is ops.ops_warehouse:
-                continue
-            if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None:
-                raise UsageError(
-                    f"{warehouse.display_url} is not empty: {table.name} has rows. Fix: name an empty database."
-                )
 
 
 @dataclass

@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     )
     alert_stale_sessions: int = Field(2, ge=0, description="A mart is stale if it lacks more sessions than these.")
     alert_audits: bool = Field(False, description="Alerts about claims of notes that the warehouse contradicts.")
+    keep_runs_days: int = Field(
+        90, ge=1, description="Runs that ended so many days ago lose their log; what they made stays known."
+    )
     history_start: dt.date | None = Field(
         None,
         description="First market date that is fetched by itself, of every market; default: the first day that was "

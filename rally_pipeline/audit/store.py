@@ -64,6 +64,11 @@ class AuditReport:
     withdrawn: int
     verdicts: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether an audit stands now that did not before, or no longer does."""
+        return bool(self.appended or self.withdrawn)
+
 
 @dataclass(frozen=True)
 class _Stored:

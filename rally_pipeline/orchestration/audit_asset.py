@@ -45,6 +45,7 @@ def audit_asset(markets: Sequence[str], database: str) -> dg.AssetsDefinition:
         run: RunWorkspace = context.resources.workspace
         run.progress("auditing claims")
         report = audit_stored(run.workspace)
+        run.ledger.audits.append(report)
         with run.workspace.warehouse.read() as connection:
             found = evidence.table_evidence(connection, metadata.tables["mart_claim_audit"])
         said = {

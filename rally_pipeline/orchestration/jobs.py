@@ -24,6 +24,7 @@ from rally_pipeline.orchestration.note_assets import FEED_RATINGS, RAW_RATINGS, 
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS, market_partitions
 from rally_pipeline.orchestration.reference_assets import file_specs, ops_specs, reference_assets
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace, workspace_resource
+from rally_pipeline.orchestration.retention_job import housekeeping_job, housekeeping_schedule
 from rally_pipeline.orchestration.schedules import (
     HEALTH_AT,
     RATINGS_AT,
@@ -120,14 +121,14 @@ def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
             *ops_specs(facts, database),
         ],
         asset_checks=[*of_files, health],
-        jobs=[*jobs, marts],
+        jobs=[*jobs, marts, housekeeping_job(settings)],
         sensors=[
             inbox_sensor(settings, NOTES_JOB),
             files_sensor(settings, FILES_JOB),
             marts_sensor(settings, MARTS_JOB),
             *alert_sensors(settings),
         ],
-        schedules=schedules(settings),
+        schedules=[*schedules(settings), housekeeping_schedule()],
         resources={WORKSPACE: workspace_resource(settings, opened, lineage)},
         # Steps are short and the warehouse has one writer: starting a process for each would cost more than it gives.
         executor=dg.in_process_executor,

@@ -14,13 +14,13 @@ import dagster as dg
 import sqlalchemy as sa
 
 from rally_pipeline import __version__
-from rally_pipeline.errors import RallyError
 from rally_pipeline.made_with import made_with
 from rally_pipeline.schema import ops
 from rally_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from rally_pipeline.archive import FetchRecord
+    from rally_pipeline.audit.store import AuditReport
     from rally_pipeline.ingest import FetchFailure
     from rally_pipeline.load_log import LoadOutcome
     from rally_pipeline.marts.refresh import Refreshed
@@ -42,6 +42,12 @@ class Ledger:
     failures: list[FetchFailure] = field(default_factory=list)
     outcomes: list[LoadOutcome] = field(default_factory=list)
     refreshed: list[Refreshed] = field(default_factory=list)
+    audits: list[AuditReport] = field(default_factory=list)
+
+    @property
+    def has_computed(self) -> bool:
+        """Whether something that is published has changed."""
+        return bool(self.refreshed) or any(audit.has_changed for audit in self.audits)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def workspace_resource(
             if opened is None:
                 if run is not None:
                     _write_quality(workspace, run.run_id, context)
-                    if run_workspace.ledger.refreshed:
+                    if run_workspace.ledger.has_computed:
                         _publish(workspace, context)
                 workspace.warehouse.engine.dispose()
 
@@ -114,15 +120,10 @@ def _write_quality(workspace: Workspace, run_id: str, context: dg.InitResourceCo
 
 
 def _publish(workspace: Workspace, context: dg.InitResourceContext) -> None:
-    """Publishes the marts that a run of the UI computed; the runner publishes once, after the last of its own."""
-    from rally_pipeline.publish.publication import publish
-    from rally_pipeline.publish.site import write_site
+    """Publishes what a run of the UI computed; the runner publishes once, after the last of its own."""
+    from rally_pipeline.publish.renewal import renew
 
-    try:
-        lines = [*publish(workspace).lines(), f"report: {write_site(workspace)}"]
-    except (OSError, RallyError) as error:
-        lines = [f"not published: {error}"]
-    for line in lines:
+    for line in renew(workspace):
         if context.log:
             context.log.info(line)
 

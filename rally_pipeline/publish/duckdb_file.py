@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rally_pipeline.publish.files import digest, settle
+from rally_pipeline.files import digest, settle
 from rally_pipeline.publish.manifest import DATABASE_NAME, About, PublishedFile, PublishedTable
 from rally_pipeline.publish.tables import arrow_type
 from rally_pipeline.schema import column_info, metadata, table_info

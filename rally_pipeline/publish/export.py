@@ -22,7 +22,7 @@ from rally_pipeline import __version__
 from rally_pipeline.asof import condition, known_table, rows_where, selectable
 from rally_pipeline.console import defused, write_csv
 from rally_pipeline.errors import UsageError
-from rally_pipeline.publish.files import WRITING
+from rally_pipeline.files import WRITING
 from rally_pipeline.publish.manifest import notice
 from rally_pipeline.schema import column_info, raw, table_info
 from rally_pipeline.schema.declare import type_name

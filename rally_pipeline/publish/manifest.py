@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from rally_pipeline import __version__
-from rally_pipeline.publish.files import PublishError
+from rally_pipeline.errors import PublishError
 from rally_pipeline.schema import core, core_flows, raw
 from rally_pipeline.settings import Profile
 

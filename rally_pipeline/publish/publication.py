@@ -29,12 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from rally_pipeline import __version__
-from rally_pipeline.errors import ProfileMismatchError
+from rally_pipeline import __version__, files
+from rally_pipeline.errors import ProfileMismatchError, PublishError
 from rally_pipeline.marts import refresh
-from rally_pipeline.publish import files, manifest
+from rally_pipeline.publish import manifest
 from rally_pipeline.publish.duckdb_file import write_database
-from rally_pipeline.publish.files import PublishError
 from rally_pipeline.publish.manifest import DATABASE_NAME, NAME, AsOf, Manifest, PublishedTable
 from rally_pipeline.publish.tables import published_tables, write_table
 from rally_pipeline.schema import ops

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rally_pipeline.errors import RallyError, UsageError
-from rally_pipeline.publish import files, manifest
-from rally_pipeline.publish.files import PublishError
+from rally_pipeline import files
+from rally_pipeline.errors import PublishError, RallyError, UsageError
+from rally_pipeline.publish import manifest
 from rally_pipeline.publish.manifest import NAME, Manifest, PublishedFile
 from rally_pipeline.publish.publication import FOLDER, LOCK, VERSION, Published, check_profile
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from rally_pipeline.publish.files import digest, link_or_copy, settle
+from rally_pipeline.files import digest, link_or_copy, settle
 from rally_pipeline.publish.manifest import PublishedFile, PublishedTable, notice
 from rally_pipeline.schema import column_info, core, mart_flows, metadata, ops, table_info
 from rally_pipeline.schema.declare import UtcDateTime

@@ -21,8 +21,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from rally_pipeline import locks
-from rally_pipeline.errors import RallyError, UsageError
-from rally_pipeline.locks import BusyError, FileLock, Tell, holder_text, say, wait_for
+from rally_pipeline.errors import BusyError, RallyError, UsageError
+from rally_pipeline.locks import FileLock, Tell, holder_text, say, wait_for
 
 #: Key of the PostgreSQL advisory lock that makes writers of one warehouse wait for each other.
 _WRITER_LOCK = 0x72616C6C79  # "rally"

@@ -83,9 +83,9 @@ def _sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
         array = values.to_numpy()
         if isinstance(column.type, sa.Date):
             texts = np.datetime_as_string(array, unit="D").tolist()
-        else:
-            texts = [t.replace("T", " ") for t in np.datetime_as_string(array, unit="us").tolist()]
-        return [None if text == "NaT" else text for text in texts] if series.hasnans else texts
+            return [None if text == "NaT" else text for text in texts] if series.hasnans else texts
+        texts = np.datetime_as_string(array, unit="us").tolist()
+        return [None if text == "NaT" else text.replace("T", " ") for text in texts]
     if isinstance(column.type, sa.BigInteger | sa.Integer) and not isinstance(column.type, sa.Boolean):
         if series.dtype.kind == "f":
             if series.isna().any():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement, SetColumnComment, SetTableComment
 
-from rally_pipeline.errors import ProfileMismatchError, SchemaVersionError
+from rally_pipeline.errors import ProfileMismatchError, SchemaVersionError, UsageError
 from rally_pipeline.schema import core, core_flows, mart_flows, metadata, ops, table_info
 from rally_pipeline.settings import Profile
 from rally_pipeline.warehouse.engine import Warehouse
@@ -77,15 +77,37 @@ def prepare(
     if settled_before is not None:
         return settled_before, []
     with warehouse.write() as connection:
-        _migrate(connection, tell)
-        settled = _settle_profile(connection, profile)
-        remade = _remake_derived(connection, tell)
-        if remade:
-            # In the same transaction: whoever opens it next fills them, should this process end before it does.
-            held = ops.ops_warehouse
-            connection.execute(sa.delete(held).where(held.c.name.in_(FILLED_FROM)))
-        _write_comments(connection)
-        return settled, remade
+        return prepare_in(connection, profile, tell)
+
+
+def prepare_in(
+    connection: sa.Connection, profile: Profile | None, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Profile, list[str]]:
+    """`prepare` within the caller's writing transaction."""
+    _migrate(connection, tell)
+    settled = _settle_profile(connection, profile)
+    remade = _remake_derived(connection, tell)
+    if remade:
+        # In the same transaction: whoever opens it next fills them, should this process end before it does.
+        held = ops.ops_warehouse
+        connection.execute(sa.delete(held).where(held.c.name.in_(FILLED_FROM)))
+    _write_comments(connection)
+    return settled, remade
+
+
+def upgrade_to(connection: sa.Connection, revision: str) -> None:
+    """Makes the kept tables of an empty database as they were at a revision, within the caller's transaction.
+
+    Raises:
+        SchemaVersionError: this code does not know the revision.
+    """
+    if reason := unknown(revision):
+        raise SchemaVersionError(reason)
+    from alembic import command
+
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def check_head(connection: sa.Connection) -> None:
@@ -145,6 +167,11 @@ def refusal(connection: sa.Connection, revision: str | None) -> str | None:
             f"the warehouse has tables of this project ({', '.join(sorted(present)[:3])} …) but no schema version. "
             "Fix: point RALLY_WAREHOUSE_URL at an empty database, or restore alembic_version from a backup."
         )
+    return unknown(revision)
+
+
+def unknown(revision: str) -> str | None:
+    """Why a revision cannot be used; ``None`` if this code knows it."""
     from alembic.script import ScriptDirectory
 
     if revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}:
@@ -228,6 +255,24 @@ def _comment_statements() -> Iterator[DDLElement]:
 
 def _comments(dialect: sa.Dialect) -> list[str]:
     return [str(statement.compile(dialect=dialect)) for statement in _comment_statements()]
+
+
+def refuse_what_is_not_empty(warehouse: Warehouse) -> None:
+    """Sees that nothing would be lost if the database were filled.
+
+    Raises:
+        UsageError: a table whose rows cannot be computed again has some.
+    """
+    with warehouse.read() as connection:
+        there = set(sa.inspect(connection).get_table_names()) & set(metadata.tables)
+        for table in kept_tables():
+            # What it says of itself, and what it has still to compute, is there as soon as it has been opened.
+            if table.name not in there or table in (ops.ops_warehouse, ops.ops_stale):
+                continue
+            if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None:
+                raise UsageError(
+                    f"{warehouse.display_url} is not empty: {table.name} has rows. Fix: name an empty database."
+                )
 
 
 def read_statement(connection: sa.Connection, name: str) -> str | None:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from rally_pipeline import imports
+from rally_pipeline.errors import BusyError
+from rally_pipeline.files import only_one
 from rally_pipeline.imports import note_payload
-from rally_pipeline.publish.files import PublishError, only_one
 from rally_pipeline.publish.site import world, write_site, writer
 from rally_pipeline.publish.site.shell import PLACES
 from rally_pipeline.settings import Profile
@@ -184,7 +185,7 @@ def test_a_site_that_fails_leaves_the_one_before(site, workspace, monkeypatch):
     assert {path.name: path.read_bytes() for path in site.iterdir()} == before
     assert [path.name for path in (site.parent / ".site").iterdir()] == [".lock"]
     short = workspace.settings.model_copy(update={"lock_timeout_seconds": 0.1})
-    with only_one(site.parent / ".site" / ".lock", 1), pytest.raises(PublishError):
+    with only_one(site.parent / ".site" / ".lock", 1), pytest.raises(BusyError):
         write_site(dataclasses.replace(workspace, settings=short))
 
 

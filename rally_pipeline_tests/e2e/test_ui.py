@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import socket
 import subprocess
@@ -12,8 +13,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from dagster._core.storage.runs.schema import RunsTable
 
-from rally_pipeline.orchestration.instance import ui_command
+from rally_pipeline.orchestration.instance import open_instance, ui_command
+from rally_pipeline.orchestration.retention_job import prune_home
 from rally_pipeline.orchestration.runner import run_pipeline
 from rally_pipeline.settings import Profile, load_settings
 
@@ -138,3 +142,41 @@ def test_every_expectation_is_a_check_with_its_result(address, page):
     page.get_by_text("unexpected_count").first.wait_for()
     assert page.get_by_text("Skipped").count() == 0
     assert page.get_by_text("Not evaluated").count() == 0
+
+
+_STATUS = """{ assetNodes {
+  assetKey { path }
+  partitionStats { numMaterialized numFailed numMaterializing numPartitions }
+  assetMaterializations(limit: 1) { runId timestamp partition }
+  assetChecksOrError { ... on AssetChecks { checks {
+    name executionForLatestMaterialization { status runId timestamp evaluation { success } }
+  } } }
+} }"""
+
+
+def _status(address):
+    body = json.dumps({"query": _STATUS}).encode()
+    request = urllib.request.Request(f"{address}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        found = json.load(answer)
+    assert "errors" not in found, found
+    return sorted(found["data"]["assetNodes"], key=lambda node: node["assetKey"]["path"])
+
+
+def test_what_is_shown_stays_when_old_runs_lose_their_logs(settings, address):
+    """While the UI runs. Last, since it removes what the others look at."""
+    assert run_pipeline(settings, dt.date(2025, 2, 10), dt.date(2025, 2, 14), markets=("DE", "FX")).ok
+    before = _status(address)
+    de = next(node for node in before if node["assetKey"]["path"] == ["core_price_daily", "de"])
+    assert de["partitionStats"]["numMaterialized"] == 5
+    assert all(check["executionForLatestMaterialization"] for check in de["assetChecksOrError"]["checks"])
+    then = dt.datetime.now(dt.UTC) - dt.timedelta(days=100)
+    with open_instance(settings) as instance, instance.run_storage.connect() as connection:
+        connection.execute(
+            sa.update(RunsTable).values(update_timestamp=then.replace(tzinfo=None), end_time=then.timestamp())
+        )
+    pruned, _ = prune_home(settings, 90)
+    assert pruned.runs_removed > 0
+    assert pruned.logs_removed >= pruned.runs_ended
+    assert pruned.bytes_after < pruned.bytes_before / 2
+    assert _status(address) == before

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from rally_pipeline.errors import ProfileMismatchError, UsageError
-from rally_pipeline.publish import duckdb_file, files, manifest, publication, remote, tables
-from rally_pipeline.publish.files import PublishError
+from rally_pipeline import files
+from rally_pipeline.errors import ProfileMismatchError, PublishError, UsageError
+from rally_pipeline.publish import duckdb_file, manifest, publication, remote, tables
 from rally_pipeline.publish.publication import current_manifest, publish
 from rally_pipeline.schema import column_info, mart_flows, metadata, ops, table_info
 from rally_pipeline.settings import Profile

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from rally_pipeline import locks
-from rally_pipeline.locks import BusyError, FileLock, only_one, wait_for
+from rally_pipeline.errors import BusyError
+from rally_pipeline.locks import FileLock, only_one, wait_for
 from rally_pipeline_tests.workspaces import ROOT
 
 _HOLD = "import sys, time; from pathlib import Path; from rally_pipeline.locks import FileLock\n"

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from rally_pipeline.publish import files, manifest, remote, tables
-from rally_pipeline.publish.files import PublishError
+from rally_pipeline import files
+from rally_pipeline.errors import BusyError, PublishError
+from rally_pipeline.publish import manifest, remote, tables
 from rally_pipeline.schema import column_info, metadata, ops, table_info
 from rally_pipeline.schema.declare import UtcDateTime
 from rally_pipeline.settings import Profile
@@ -112,7 +113,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     holder = threading.Thread(target=hold)
     holder.start()
     assert inside.wait(5)
-    with pytest.raises(PublishError, match="another process"), files.only_one(tmp_path / ".lock", 0.1):
+    with pytest.raises(BusyError, match="another process"), files.only_one(tmp_path / ".lock", 0.1):
         pass
     done.set()
     with files.only_one(tmp_path / ".lock", 5):

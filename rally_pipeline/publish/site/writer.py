@@ -9,8 +9,8 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
+from rally_pipeline.files import folder_aside, only_one, settle, sweep, sync_folder
 from rally_pipeline.publish import dictionary
-from rally_pipeline.publish.files import folder_aside, only_one, settle, sweep, sync_folder
 from rally_pipeline.publish.site import (
     front,
     hot_money,
@@ -41,7 +41,7 @@ def write_site(workspace: Workspace, as_of: dt.date | None = None) -> Path:
         as_of: last market day that is told about; default: the last one with a session.
 
     Raises:
-        PublishError: another process is writing it and does not come to an end.
+        BusyError: another process is writing it and does not come to an end.
         OSError: the folder cannot be written; what was there before still is.
     """
     published = workspace.settings.published_dir

@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rally_pipeline import locks
-from rally_pipeline.errors import RallyError
-from rally_pipeline.locks import BusyError, Tell, say
+from rally_pipeline.locks import Tell, say
 
 #: Begins the name of what is still being written; whatever bears it outside of a lock was left by a process that died.
 WRITING = ".writing-"
@@ -26,23 +25,16 @@ _FOLDER_MODE = 0o755
 _CHUNK_BYTES = 1 << 20
 
 
-class PublishError(RallyError):
-    """Nothing was published; what was published before is as it was."""
-
-
 @contextlib.contextmanager
 def only_one(path: Path, timeout_seconds: float, tell: Tell = say) -> Iterator[None]:
-    """Holds the lock file at `path`, so that one process at a time publishes to a place.
+    """Holds the lock file at `path`, so that one process at a time works on its folder.
 
     Raises:
-        PublishError: another process did not let go of it in time.
+        BusyError: another process did not let go of it in time.
     """
-    with contextlib.ExitStack() as stack:
-        try:
-            what = f"another process that publishes to {path.parent}"
-            stack.enter_context(locks.only_one(path, timeout_seconds, what=what, tell=tell))
-        except BusyError as error:
-            raise PublishError(str(error)) from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    what = f"another process that is at work on {path.parent}"
+    with locks.only_one(path, timeout_seconds, what=what, tell=tell):
         yield
 
 
