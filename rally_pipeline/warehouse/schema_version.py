@@ -54,7 +54,7 @@ def current_revision(connection: sa.Connection) -> str | None:
 def prepare(
     warehouse: Warehouse, profile: Profile | None, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Profile, list[str]]:
-    """Makes or upgrades the schema and settles the profile.
+    """Makes or upgrades the schema, settles the profile, and lets readers see what was made anew.
 
     Args:
         warehouse: the opened warehouse.
@@ -73,6 +73,10 @@ def prepare(
         settled = _settle_profile(connection, profile)
         remade = _remake_derived(connection, tell)
         _write_comments(connection)
+        if remade:
+            from rally_pipeline.warehouse.roles import grant_again
+
+            grant_again(connection, remade)
         return settled, remade
 
 
