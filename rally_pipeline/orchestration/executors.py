@@ -75,7 +75,6 @@ def _celery_executor(settings: Settings) -> dg.ExecutorDefinition:
         name="celery",
         config_schema={},
         requirements=dg.multiple_process_executor_requirements(),
-        description="Celery workers at RALLY_CELERY_BROKER_URL.",
     )
     def executor(_context: dg.InitExecutorContext) -> Any:
         return _celery(settings)

@@ -52,8 +52,8 @@ class DagsterStorageError(RallyError):
 def dagster_home(settings: Settings) -> Path:
     """Where Dagster keeps its state: ``DAGSTER_HOME``, which is left as it is found, or a directory of the home.
 
-    That gets the project's ``dagster.yaml`` with the storage that ``RALLY_DAGSTER_URL`` asks for, unless it has one that
-    somebody wrote.
+    That gets the project's ``dagster.yaml`` with the storage that ``RALLY_DAGSTER_URL`` asks for, unless there is one
+    that somebody wrote.
 
     Raises:
         UsageError: the storage that is asked for is not the one of a file that is not ours, or is not installed.
@@ -113,28 +113,26 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         DagsterStorageError: the database cannot be reached.
     """
     home = dagster_home(settings)
+    _check_reachable(settings)
     with _environment({"DAGSTER_HOME": str(home), "DAGSTER_EVENT_BATCH_SIZE": _EVENT_BATCH, **_storage_url(settings)}):
-        with _opening(settings):
-            instance = dg.DagsterInstance.from_config(str(home))
+        instance = dg.DagsterInstance.from_config(str(home))
         with instance:
             yield instance
 
 
-@contextlib.contextmanager
-def _opening(settings: Settings) -> Iterator[None]:
-    """Says in one line why PostgreSQL gives Dagster no storage."""
+def _check_reachable(settings: Settings) -> None:
+    """Dagster would try for long and then show a traceback."""
+    if settings.dagster_url is None:
+        return
+    url = sa.make_url(settings.dagster_url.get_secret_value())
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
     try:
-        yield
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, sa.exc.DBAPIError):
-            cause = cause.__cause__ or cause.__context__
-        if settings.dagster_url is None or cause is None:
-            raise
-        shown = sa.make_url(settings.dagster_url.get_secret_value()).render_as_string(hide_password=True)
-        reason = settings.masked(" ".join(str(cause.orig).split()))
+        with engine.connect():
+            pass
+    except sa.exc.DBAPIError as error:
+        reason = settings.masked(" ".join(str(error.orig).split()))
         raise DagsterStorageError(
-            f"{shown} gives Dagster no storage: {reason}. "
+            f"{url.render_as_string(hide_password=True)} gives Dagster no storage: {reason}. "
             "Fix: see that the database is there and running, or correct RALLY_DAGSTER_URL."
         ) from None
 
