@@ -60,10 +60,11 @@ def celery_app(settings: Settings) -> Celery:
         UsageError: there is no broker, or Celery is not installed.
     """
     _need("dagster_celery", settings, "celery")
-    from dagster_celery.make_app import make_app
+    from dagster_celery import make_app
     from dagster_celery.tasks import create_execute_job_task, create_resume_job_task, create_task
 
-    app: Celery = make_app(_celery(settings).app_args())
+    untyped: Any = make_app
+    app: Celery = untyped.make_app(_celery(settings).app_args())
     for create in (create_task, create_execute_job_task, create_resume_job_task):
         create(app)
     return app
@@ -98,7 +99,8 @@ def _celery(settings: Settings) -> Any:
         "result_expires": 24 * 3600,
         "broker_connection_retry_on_startup": True,
     }
-    return CeleryExecutor(RetryMode.ENABLED, broker=broker, backend=backend, config_source=source)
+    untyped: Any = CeleryExecutor
+    return untyped(RetryMode.ENABLED, broker=broker, backend=backend, config_source=source)
 
 
 def _need(module: str, settings: Settings, extra: str) -> None:

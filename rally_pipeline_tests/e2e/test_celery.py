@@ -179,7 +179,7 @@ def test_celery_gives_what_one_process_gives(
         logs = [entry for run in runs for entry in instance.all_logs(run)]
         said = "\n".join(str(entry.to_json()) for entry in logs)
         # Once per run, by its last step; of these few marts there is no whole that could be published.
-        (about_publishing,) = [entry for entry in logs if "not published" in entry.user_message]
+        (about_publishing,) = [entry for entry in logs if entry.user_message.startswith("not published:")]
         assert about_publishing.run_id == runs[-1]
     workspace = open_workspace(settings)
     _each_run_is_written_down_once(workspace, runs)
