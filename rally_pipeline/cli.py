@@ -698,6 +698,67 @@ def dictionary(table: str | None, as_json: bool, as_markdown: bool) -> None:
 
 
 @cli.command()
+@_JSON
+def prepare(as_json: bool) -> None:
+    """Make or upgrade the warehouse and Dagster's storage, and run nothing: before other processes start."""
+    from rally_pipeline.console import write_json, write_table
+    from rally_pipeline.orchestration.instance import open_instance
+    from rally_pipeline.settings import load_settings
+    from rally_pipeline.warehouse.schema_version import HEAD
+
+    settings = load_settings()
+    workspace = _open(settings)
+    rows = [
+        {"what": "warehouse", "where": workspace.warehouse.display_url, "state": f"{workspace.profile.value}, {HEAD}"},
+        {"what": "home", "where": str(settings.home), "state": "ready"},
+    ]
+    with open_instance(settings) as instance:
+        kind = "PostgreSQL" if settings.dagster_url else "SQLite"
+        rows.append({"what": "dagster", "where": instance.root_directory, "state": kind})
+    if as_json:
+        write_json(rows, sys.stdout)
+    else:
+        write_table(rows, ["what", "where", "state"], sys.stdout)
+
+
+@cli.command()
+@click.option("--reader", "readers", multiple=True, metavar="NAME", help="Role of analysts; may be repeated.")
+@click.option("--writer", metavar="NAME", help="Role that is to own the tables.")
+@click.option(
+    "--statement-timeout",
+    type=click.IntRange(1, 86400),
+    default=60,
+    show_default=True,
+    help="Longest statement of a reader, in seconds.",
+)
+@click.option("--sql", "as_sql", is_flag=True, help="Print the statements for an administrator; do nothing.")
+@_JSON
+def grant(readers: tuple[str, ...], writer: str | None, statement_timeout: int, as_sql: bool, as_json: bool) -> None:
+    """Let roles of PostgreSQL read what is for analysts (marts, names behind their keys, dictionary), or write.
+
+    Roles must exist. A reader sees nothing else, by default only reads, and is bounded in time. What is given stays
+    when tables are made anew by a later version. Exit code 1 if a reader may do more by way of other roles.
+    """
+    from rally_pipeline.console import write_json
+    from rally_pipeline.settings import load_settings
+    from rally_pipeline.warehouse.engine import open_warehouse
+    from rally_pipeline.warehouse.roles import Limits, give
+
+    if not readers and writer is None:
+        raise click.UsageError("name a --reader or a --writer")
+    settings = load_settings()
+    warehouse = open_warehouse(settings.resolved_warehouse_url, lock_timeout_seconds=settings.lock_timeout_seconds)
+    grants = give(warehouse, readers, writer, Limits(statement=statement_timeout), dry=as_sql)
+    if as_json:
+        write_json((grant.to_json() for grant in grants), sys.stdout)
+    elif as_sql:
+        _echo(["BEGIN;", *(f"{statement};" for grant in grants for statement in grant.statements), "COMMIT;"])
+    else:
+        _echo(line for grant in grants for line in grant.lines())
+    sys.exit(1 if any(grant.beyond for grant in grants) else 0)
+
+
+@cli.command()
 @click.option(
     "--sample",
     type=click.IntRange(min=1),

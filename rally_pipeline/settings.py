@@ -23,6 +23,13 @@ from rally_pipeline.errors import UsageError
 #: User and password in a URL.
 _CREDENTIALS = re.compile(r"(?<=//)[^/?#@\s\"']+@")
 MASK = "***"
+#: What the services that are named by a URL speak. Dagster's storage works with psycopg2 only, and a bare postgresql://
+#: means another driver since SQLAlchemy 2.1.
+_SERVICES = {
+    "dagster_url": ("postgresql+psycopg2",),
+    "celery_broker_url": ("redis", "rediss", "amqp", "amqps", "pyamqp"),
+    "celery_backend_url": ("redis", "rediss", "rpc"),
+}
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 
 
@@ -31,6 +38,15 @@ class Profile(StrEnum):
 
     DEMO = "demo"
     LIVE = "live"
+
+
+class Executor(StrEnum):
+    """Where the steps of a run that Dagster launched are executed."""
+
+    IN_PROCESS = "in_process"
+    MULTIPROCESS = "multiprocess"
+    CELERY = "celery"
+    K8S = "k8s"
 
 
 class Settings(BaseSettings):
@@ -44,6 +60,22 @@ class Settings(BaseSettings):
     )
     profile: Profile | None = Field(
         None, description="demo or live; default: what the warehouse was made with, and live for a new one."
+    )
+    dagster_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL for Dagster's runs, events and schedules, postgresql+psycopg2://USER@HOST/DATABASE; "
+        "default: SQLite files in HOME/dagster.",
+    )
+    executor: Executor = Field(
+        Executor.IN_PROCESS,
+        description="Where steps of runs of the UI and the schedules are executed: in_process, multiprocess, celery, "
+        "k8s. `rally-pipeline run` always executes its own.",
+    )
+    celery_broker_url: SecretStr | None = Field(
+        None, description="Broker of the Celery workers: redis://HOST:6379/0, amqp://USER@HOST//."
+    )
+    celery_backend_url: SecretStr | None = Field(
+        None, description="Where Celery keeps results; default: the broker if it is Redis, else rpc://."
     )
     upstream_base: str | None = Field(
         None, description="Mirror or proxy: https://HOST/PATH is asked as BASE/HOST/PATH, for every source."
@@ -116,6 +148,7 @@ class Settings(BaseSettings):
         return None if value is None else value.expanduser().absolute()
 
     @field_validator(
+        *("dagster_url", "celery_broker_url", "celery_backend_url"),
         *("warehouse_url", "profile", "upstream_base", "user", "history_start"),
         *("openlineage_url", "openlineage_api_key", "openlineage_file"),
         *("alert_webhook_url", "alert_smtp_url", "alert_email_to", "alert_email_from", "alert_ui_url"),
@@ -140,6 +173,18 @@ class Settings(BaseSettings):
             raise ValueError(f"must be {schemes[0]}://HOST or {schemes[1]}://HOST, with anything but letters as %XX")
         return value
 
+    @field_validator("dagster_url", "celery_broker_url", "celery_backend_url")
+    @classmethod
+    def _service(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = _SERVICES[info.field_name or ""]
+        try:
+            is_good = value is None or urlsplit(value.get_secret_value()).scheme in schemes
+        except ValueError:  # it would say the port, or all of it
+            is_good = False
+        if not is_good:
+            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        return value
+
     @field_validator("alert_email_to", "alert_email_from")
     @classmethod
     def _addresses(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -161,6 +206,12 @@ class Settings(BaseSettings):
     def _mail_goes_somewhere(self) -> Settings:
         if self.alert_smtp_url is not None and self.alert_email_to is None:
             raise ValueError("RALLY_ALERT_SMTP_URL needs RALLY_ALERT_EMAIL_TO")
+        return self
+
+    @model_validator(mode="after")
+    def _celery_has_a_broker(self) -> Settings:
+        if self.executor is Executor.CELERY and self.celery_broker_url is None:
+            raise ValueError("RALLY_EXECUTOR=celery needs RALLY_CELERY_BROKER_URL")
         return self
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
@@ -225,6 +276,14 @@ class Settings(BaseSettings):
         except (OSError, KeyError):
             # A container may run under a number that has no name.
             return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+
+    @property
+    def celery_urls(self) -> tuple[str | None, str]:
+        """The broker and the place of results, in clear. Never log them: they may carry a password."""
+        broker = self.celery_broker_url.get_secret_value() if self.celery_broker_url else None
+        if self.celery_backend_url is not None:
+            return broker, self.celery_backend_url.get_secret_value()
+        return broker, broker if broker and broker.startswith("redis") else "rpc://"
 
     @property
     def resolved_warehouse_url(self) -> str:

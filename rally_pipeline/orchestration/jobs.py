@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from rally_pipeline.catalog import load_catalog
 from rally_pipeline.orchestration.alert_sensor import alert_sensors
 from rally_pipeline.orchestration.audit_asset import AUDIT, audit_asset
+from rally_pipeline.orchestration.executors import executor_for, run_tags_for
 from rally_pipeline.orchestration.file_assets import RAW_FILES, file_assets
 from rally_pipeline.orchestration.file_checks import file_checks
 from rally_pipeline.orchestration.health_checks import health_checks
@@ -73,11 +74,13 @@ def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
     of_files = file_checks()
     dropped, health = file_assets(database), health_checks()
     facts = [key for market in INGEST_MARKETS for key in core_keys(market)]
+    tags = run_tags_for(settings)
     jobs = [
         dg.define_asset_job(
             ingest_job_name(market),
             selection=dg.AssetSelection.assets(raw_key(market), *core_keys(market)),
             description=f"Fetch {market} for the sessions of the partition and load what came.",
+            tags=tags,
         )
         for market in INGEST_MARKETS
     ]
@@ -85,27 +88,32 @@ def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
         MARTS_JOB,
         selection=dg.AssetSelection.assets(*derived, reference) | dg.AssetSelection.checks(*of_files),
         description="Compute what is stale of the resolved facts and of the marts.",
+        tags=tags,
     )
     jobs += [
         dg.define_asset_job(
             NOTES_JOB,
             selection=dg.AssetSelection.assets(*note_keys(), *_OF_NOTES, AUDIT),
             description="Read the documents in the inbox and audit what they claim.",
+            tags=tags,
         ),
         dg.define_asset_job(
             RATINGS_JOB,
             selection=dg.AssetSelection.assets(RAW_RATINGS, FEED_RATINGS),
             description="Fetch and load ratings and price targets.",
+            tags=tags,
         ),
         dg.define_asset_job(
             FILES_JOB,
             selection=dg.AssetSelection.assets(RAW_FILES) | dg.AssetSelection.checks(*of_files),
             description="Load the files of prices, flows and exchange rates in the inbox.",
+            tags=tags,
         ),
         dg.define_asset_job(
             HEALTH_JOB,
             selection=dg.AssetSelection.checks(health),
             description="Look at what is broken right now, and at how fresh the marts are.",
+            tags=tags,
         ),
     ]
     facts += [*note_keys()[1:], FEED_RATINGS]
@@ -130,8 +138,7 @@ def _build(settings: Settings, opened: RunWorkspace | None) -> dg.Definitions:
         ],
         schedules=[*schedules(settings), housekeeping_schedule()],
         resources={WORKSPACE: workspace_resource(settings, opened, lineage)},
-        # Steps are short and the warehouse has one writer: starting a process for each would cost more than it gives.
-        executor=dg.in_process_executor,
+        executor=executor_for(settings),
     )
 
 

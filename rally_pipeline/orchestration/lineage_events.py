@@ -34,6 +34,7 @@ from rally_pipeline.lineage.openlineage import (
 from rally_pipeline.marts import DERIVED
 from rally_pipeline.orchestration.checks import ACCEPTED, known_rules
 from rally_pipeline.orchestration.resources import Ledger, failure_text
+from rally_pipeline.orchestration.run_steps import has_begun
 from rally_pipeline.quality.rules import RENAMES, TABLES, batch_checks_for, checks_for
 from rally_pipeline.settings import Settings
 
@@ -112,6 +113,8 @@ class LineageEvents:
             nominal=_nominal(run.tags, [asset for assets in steps.values() for asset in assets]),
         )
         listener = RunListener(facts, steps, Delivery(self._settings, self._given_up), ledger)
+        if not has_begun(instance, run):
+            listener.begin()
         instance.add_event_listener(run.run_id, listener)
         return listener
 
@@ -145,7 +148,10 @@ class RunListener:
         self._outcomes_before: dict[str, int] = {}
         self._problem = ""
         self._is_over = False
-        self._guarded(lambda: delivery.send(run_event(facts, "START", _now())))
+
+    def begin(self) -> None:
+        """Tells that the run starts; not where another process has begun it."""
+        self._guarded(lambda: self._delivery.send(run_event(self._facts, "START", _now())))
 
     def __call__(self, entry: EventLogEntry) -> None:
         """Called by Dagster with everything it records of the run."""
@@ -153,13 +159,14 @@ class RunListener:
             event = entry.get_dagster_event()
             self._guarded(lambda: self._heard(event, dt.datetime.fromtimestamp(entry.timestamp, dt.UTC)))
 
-    def close(self, failures: Sequence[str]) -> list[str]:
+    def close(self, failures: Sequence[str], *, is_last: bool) -> list[str]:
         """Tells that the run is over; returns what went wrong with the telling, a line each.
 
         Args:
             failures: a line per step that failed.
+            is_last: whether it is; else other processes go on with it.
         """
-        self._guarded(lambda: self._end_all(failures))
+        self._guarded(lambda: self._end_all(failures, is_last=is_last))
         self._is_over = True
         problems = self._delivery.close()
         return [self._problem, *problems] if self._problem else problems
@@ -172,13 +179,14 @@ class RunListener:
         except Exception as error:  # a run must not fail because nobody could be told about it
             self._problem = f"OpenLineage events stop here: {type(error).__name__}: {error}"
 
-    def _end_all(self, failures: Sequence[str]) -> None:
+    def _end_all(self, failures: Sequence[str], *, is_last: bool) -> None:
         for asset in self._open.values():
             # Its step ended in neither way: the run was ended from outside.
             self._tell(asset, "ABORT", _now())
         self._open.clear()
         message = "; ".join(failures)
-        self._delivery.send(run_event(self._facts, "FAIL" if failures else "COMPLETE", _now(), message))
+        if is_last:
+            self._delivery.send(run_event(self._facts, "FAIL" if failures else "COMPLETE", _now(), message))
 
     def _heard(self, event: dg.DagsterEvent, at: dt.datetime) -> None:
         key, data = event.asset_key, event.event_specific_data

@@ -18,7 +18,7 @@ from rally_pipeline.orchestration.declared import LINEAGE, declared, lineage_met
 from rally_pipeline.orchestration.ingest_assets import WRITER_POOL, core_keys
 from rally_pipeline.orchestration.note_assets import FEED_RATINGS, NOTE_RATINGS
 from rally_pipeline.orchestration.partitions import weekdays
-from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
+from rally_pipeline.orchestration.resources import ROWS_COMPUTED, WORKSPACE, RunWorkspace
 from rally_pipeline.schema import table_info
 
 
@@ -106,7 +106,7 @@ def _what_was_done(done: Sequence[Refreshed]) -> dict[str, dg.MetadataValue]:
             "all history" if any(part.start is None for part in done) else str(min(p.start for p in done if p.start))
         )
     return {
-        "rows_computed": dg.MetadataValue.int(sum(part.rows for part in done)),
+        ROWS_COMPUTED: dg.MetadataValue.int(sum(part.rows for part in done)),
         "computed_from": dg.MetadataValue.text(start),
         "seconds": dg.MetadataValue.float(round(float(sum(part.seconds for part in done)), 3)),
     }

@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from rally_pipeline import __version__
 from rally_pipeline.made_with import made_with
+from rally_pipeline.orchestration.run_steps import is_over
 from rally_pipeline.schema import ops
-from rally_pipeline.settings import Settings
+from rally_pipeline.settings import Executor, Settings
 
 if TYPE_CHECKING:
     from rally_pipeline.archive import FetchRecord
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from rally_pipeline.workspace import Workspace
 
 WORKSPACE = "workspace"
+#: Metadata of a mart: how many rows the step computed.
+ROWS_COMPUTED = "rows_computed"
 #: How many days back a run looks for what an earlier one archived and did not register.
 _LOOK_BACK_DAYS = 7
 
@@ -83,16 +86,20 @@ def workspace_resource(
         try:
             yield run_workspace
         finally:
+            # Where each step has a process, most of them end before the run does.
+            is_shared = opened is None and settings.executor is not Executor.IN_PROCESS
+            is_last = not is_shared or run is None or context.instance is None or is_over(context.instance, run)
             if run is not None and context.instance is not None:
                 failures = _failures(context.instance, run.run_id)
-                record_end(workspace, run.run_id, failures)
-                for problem in listener.close(failures) if listener else ():
+                if is_last:
+                    record_end(workspace, run.run_id, failures)
+                for problem in listener.close(failures, is_last=is_last) if listener else ():
                     if context.log:
                         context.log.warning(problem)
             if opened is None:
-                if run is not None:
+                if run is not None and is_last:
                     _write_quality(workspace, run.run_id, context)
-                    if run_workspace.ledger.has_computed:
+                    if run_workspace.ledger.has_computed or _others_computed(settings, context, run.run_id):
                         _publish(workspace, context)
                 workspace.warehouse.engine.dispose()
 
@@ -106,6 +113,15 @@ def _take_up_archived(workspace: Workspace) -> None:
     from rally_pipeline.fetches import register_archived
 
     register_archived(workspace, since=workspace.now().date() - dt.timedelta(days=_LOOK_BACK_DAYS))
+
+
+def _others_computed(settings: Settings, context: dg.InitResourceContext, run_id: str) -> bool:
+    """Whether steps of the run computed marts in other processes, of which this one's ledger knows nothing."""
+    if settings.executor is Executor.IN_PROCESS or context.instance is None:
+        return False
+    entries: Any = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    found = (entry.dagster_event.step_materialization_data.materialization.metadata for entry in entries)
+    return any(int(metadata[ROWS_COMPUTED].value) > 0 for metadata in found if ROWS_COMPUTED in metadata)
 
 
 def _write_quality(workspace: Workspace, run_id: str, context: dg.InitResourceContext) -> None:
@@ -129,18 +145,19 @@ def _publish(workspace: Workspace, context: dg.InitResourceContext) -> None:
 
 
 def record_start(workspace: Workspace, run: dg.DagsterRun) -> None:
-    """Writes the run's row as running; a run that is resumed is running again."""
+    """Writes the run's row as running; a run that is resumed, or goes on in another process, began when it began."""
     keys = [run.tags[name] for name in ("dagster/asset_partition_range_start", "dagster/partition") if name in run.tags]
     last = run.tags.get("dagster/asset_partition_range_end")
     span = f" {keys[0]}" + (f"…{last}" if last and last != keys[0] else "") if keys else ""
     table = ops.ops_run
     with workspace.warehouse.write() as connection:
+        began = connection.scalar(sa.select(table.c.started_at).where(table.c.run_id == run.run_id))
         connection.execute(sa.delete(table).where(table.c.run_id == run.run_id))
         connection.execute(
             sa.insert(table).values(
                 run_id=run.run_id,
                 command=f"{run.job_name}{span}",
-                started_at=dt.datetime.now(dt.UTC),
+                started_at=began or dt.datetime.now(dt.UTC),
                 finished_at=None,
                 outcome="running",
                 message="",

@@ -35,8 +35,9 @@ from rally_pipeline.marts import refresh
 from rally_pipeline.publish import manifest
 from rally_pipeline.publish.duckdb_file import write_database
 from rally_pipeline.publish.manifest import DATABASE_NAME, NAME, AsOf, Manifest, PublishedTable
-from rally_pipeline.publish.tables import published_tables, write_table
+from rally_pipeline.publish.tables import write_table
 from rally_pipeline.schema import ops
+from rally_pipeline.schema.published import published_tables
 
 if TYPE_CHECKING:
     from rally_pipeline.workspace import Workspace

@@ -1,7 +1,7 @@
 """The tables that are published, as Parquet: one folder per table, by year where a table is large.
 
 Rows stream from the warehouse in batches, in order of the primary key, so memory stays bounded and the same rows always
-make the same bytes. Belongs here: which tables, their Arrow schema, writing them. Does not belong here: where the files
+make the same bytes. Belongs here: their Arrow schema, writing them. Does not belong here: where the files
 go (`publication.py`) or the DuckDB file (`duckdb_file.py`).
 """
 
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from rally_pipeline.files import digest, link_or_copy, settle
 from rally_pipeline.publish.manifest import PublishedFile, PublishedTable, notice
-from rally_pipeline.schema import column_info, core, mart_flows, metadata, ops, table_info
+from rally_pipeline.schema import column_info, table_info
 from rally_pipeline.schema.declare import UtcDateTime
 from rally_pipeline.settings import Profile
 
@@ -27,12 +27,6 @@ LARGE_ROWS = 200_000
 #: Rows of a batch, and of a row group: what is in memory at a time.
 BATCH_ROWS = 65_536
 _NO_DATE = "__HIVE_DEFAULT_PARTITION__"
-
-
-def published_tables() -> list[sa.Table]:
-    """The marts and the reconciliation, the reference tables with what their keys stand for, and the dictionary."""
-    marts = [table for table in metadata.tables.values() if table_info(table).layer == "mart"]
-    return [*marts, mart_flows.ops_reconciliation, *core.REFERENCE, *ops.DICTIONARY]
 
 
 def arrow_type(type_: sa.types.TypeEngine[Any]) -> pa.DataType:

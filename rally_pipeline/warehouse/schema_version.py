@@ -57,7 +57,7 @@ def current_revision(connection: sa.Connection) -> str | None:
 def prepare(
     warehouse: Warehouse, profile: Profile | None, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Profile, list[str]]:
-    """Makes or upgrades the schema and settles the profile.
+    """Makes or upgrades the schema, settles the profile, and lets readers see what was made anew.
 
     Args:
         warehouse: the opened warehouse.
@@ -92,6 +92,10 @@ def prepare_in(
         held = ops.ops_warehouse
         connection.execute(sa.delete(held).where(held.c.name.in_(FILLED_FROM)))
     _write_comments(connection)
+    if remade:
+        from rally_pipeline.warehouse.roles import grant_again
+
+        grant_again(connection, remade)
     return settled, remade
 
 

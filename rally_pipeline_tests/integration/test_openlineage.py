@@ -292,8 +292,9 @@ def test_a_step_that_never_ended_is_aborted(opened, tmp_path):
     (asset,) = lineage_events._assets(_asset("core_event", lambda _: None))
     facts = RunFacts(str(uuid.uuid4()), "small", "rally_pipeline", Naming("sqlite:///w"), "1")
     listener = RunListener(facts, {"core_event": [asset]}, Delivery(settings, threading.Event()), Ledger())
+    listener.begin()
     listener._start("core_event", dt.datetime.now(dt.UTC))
-    assert listener.close([]) == []
+    assert listener.close([], is_last=True) == []
     events = events_in(tmp_path / "lineage")
     assert _states(events) == {"small": ["START", "COMPLETE"], "core_event": ["START", "ABORT"]}
     assert all(problems(event) == [] for event in events)

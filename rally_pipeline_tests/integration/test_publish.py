@@ -24,6 +24,7 @@ from rally_pipeline.errors import ProfileMismatchError, PublishError, UsageError
 from rally_pipeline.publish import duckdb_file, manifest, publication, remote, tables
 from rally_pipeline.publish.publication import current_manifest, publish
 from rally_pipeline.schema import column_info, mart_flows, metadata, ops, table_info
+from rally_pipeline.schema.published import published_tables
 from rally_pipeline.settings import Profile
 from rally_pipeline.workspace import Workspace
 from rally_pipeline_tests.published import database_rows, fill, in_order, marts, parquet_rows, rows, shorten, value
@@ -89,9 +90,9 @@ def test_published_is_what_the_warehouse_holds(engine: Workspace) -> None:
     held = current_manifest(place)
     assert held == done.manifest
     assert done.is_new
-    assert len(done.changed) == len(tables.published_tables()) == len(held.tables)
+    assert len(done.changed) == len(published_tables()) == len(held.tables)
     assert (held.about.profile, held.about.notice) == ("live", "")
-    for table, published in zip(tables.published_tables(), held.tables, strict=True):
+    for table, published in zip(published_tables(), held.tables, strict=True):
         expected = in_order(table, rows_of(workspace, table))
         assert len(expected) >= 12 or table not in marts()
         assert parquet_rows(place, table) == expected, table.name
@@ -173,7 +174,7 @@ def test_descriptions_and_types_stand_in_the_database(full: Workspace) -> None:
         storage = database.execute("SELECT tags FROM duckdb_databases() WHERE NOT internal").fetchall()
     assert storage[0][0]["storage_version"].startswith("v1.0.0")
     found = {(table, column): rest for table, column, *rest in columns}
-    for table in tables.published_tables():
+    for table in published_tables():
         assert table_info(table).description in comments[table.name]
         assert comments[table.name].startswith("DEMO DATA")
         for column in table.columns:

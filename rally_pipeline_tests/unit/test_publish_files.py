@@ -18,9 +18,10 @@ from rally_pipeline.errors import BusyError, PublishError
 from rally_pipeline.publish import manifest, remote, tables
 from rally_pipeline.schema import column_info, metadata, ops, table_info
 from rally_pipeline.schema.declare import UtcDateTime
+from rally_pipeline.schema.published import published_tables
 from rally_pipeline.settings import Profile
 
-PUBLISHED = tables.published_tables()
+PUBLISHED = published_tables()
 
 
 def test_all_marts_and_the_dictionary_are_published() -> None:

@@ -31,6 +31,8 @@ PUT_TOGETHER = {
     "warehouse/load.py",
     # DuckDB's own files: names of declared tables and columns, and paths of ours, all quoted.
     "publish/duckdb_file.py",
+    # GRANT and ALTER ROLE take no parameters: names of roles and tables, quoted; one JSON text, quoted.
+    "warehouse/roles.py",
 }
 
 
@@ -148,6 +150,9 @@ SECRET = "hunter2-secret"
 SECRETS = {
     "warehouse_url": f"postgresql://bot:{SECRET}@127.0.0.1:1/none",
     "upstream_base": f"http://bot:{SECRET}@127.0.0.1:1",
+    "dagster_url": f"postgresql+psycopg2://bot:{SECRET}@127.0.0.1:1/none",
+    "celery_broker_url": f"redis://:{SECRET}@127.0.0.1:1/0",
+    "celery_backend_url": f"redis://:{SECRET}@127.0.0.1:1/1",
     "openlineage_url": f"http://bot:{SECRET}@127.0.0.1:1",
     "openlineage_api_key": SECRET,
     "alert_webhook_url": f"https://hooks.example.org/services/T0/B0/{SECRET}",
@@ -188,6 +193,9 @@ def test_masked_takes_secrets_out_of_any_text(settings: Settings, value: str) ->
         ("ALERT_EMAIL_TO", f"{SECRET}\nBcc: x@y.z"),
         ("WAREHOUSE_URL", f"mysql://bot:{SECRET}@h/d"),
         ("WAREHOUSE_URL", f"bot:{SECRET}@h"),
+        ("DAGSTER_URL", f"postgresql://bot:{SECRET}@h/d"),
+        ("CELERY_BROKER_URL", f"http://:{SECRET}@h"),
+        ("CELERY_BACKEND_URL", f"redis://[{SECRET}"),
         ("UPSTREAM_BASE", f"bot:{SECRET}@h"),
     ],
 )
