@@ -236,7 +236,7 @@ def run_process(command: Sequence[str], env: Mapping[str, str] | None = None) ->
         RuntimeError: it failed.
     """
     began = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         list(command),
         env=None if env is None else dict(env),
         stdout=subprocess.PIPE,

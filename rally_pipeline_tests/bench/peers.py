@@ -96,7 +96,7 @@ def dlt_run(warehouse: Warehouse, frame: pd.DataFrame, folder: Path) -> Way:
     if warehouse.dialect == "postgresql":
         url = warehouse.engine.url
         # dlt wants a host by name; libpq prefers the folder of the socket, given as a parameter.
-        url = url.set(drivername="postgresql", host="localhost", port=5432, password="none")  # noqa: S106
+        url = url.set(drivername="postgresql", host="localhost", port=5432, password="none")
         destination = postgres(credentials=url.render_as_string(hide_password=False))
     else:
         destination = with_sqlalchemy(credentials=f"sqlite:///{folder / 'dlt.sqlite'}")
