@@ -226,10 +226,15 @@ def _differs_sqlite(
         .order_by(date)
         .compile(connection)
     )
+    days = sqlite_list(frame[date.name], date)
+    has_missing = {c.name: bool(frame[c.name].isna().any()) for c in compared}
     cursor: Any = connection.connection.cursor()
     for name, start, end in _series(frame, subject_column):
-        part = frame.iloc[start:end]
-        ours = list(zip(*(_none_for_nan(sqlite_list(part[c.name], c)) for c in columns), strict=True))
+        part = [days[start:end]]
+        for column in compared:
+            values = sqlite_list(frame[column.name].iloc[start:end], column)
+            part.append([None if v != v else v for v in values] if has_missing[column.name] else values)
+        ours = list(zip(*part, strict=True))
         given = query.params | {"subject": name, "first": ours[0][0], "last": ours[-1][0]}
         cursor.execute(str(query), [sqlite_scalar(given[key]) for key in query.positiontup or ()])
         believed = cursor.fetchall()
@@ -238,8 +243,3 @@ def _differs_sqlite(
         known = set(believed)
         yield start + np.array([at for at, row in enumerate(ours) if row not in known], np.intp)
     cursor.close()
-
-
-def _none_for_nan(values: list[Any]) -> list[Any]:
-    """As SQLite gives what it stores of them."""
-    return [None if value != value else value for value in values]

@@ -6,9 +6,10 @@ is new (`merge.py`).
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -101,17 +102,21 @@ def _executemany(
                     continue
                 step = rows * width
                 given = (values[at : at + step] + fixed for at in range(first * width, last * width, step))
-                sql = statement(rows)
-                try:
-                    cursor.executemany(sql, given)  # type: ignore[arg-type]  # takes any iterable
-                except Exception as error:
-                    dbapi = connection.dialect.dbapi
-                    assert dbapi is not None
-                    raise sa.exc.DBAPIError.instance(
-                        statement(1), None, error, dbapi.Error, dialect=connection.dialect
-                    ) from error
+                with _as_sqlalchemy_error(connection, statement(1)):
+                    cursor.executemany(statement(rows), given)  # type: ignore[arg-type]  # takes any iterable
     finally:
         cursor.close()
+
+
+@contextlib.contextmanager
+def _as_sqlalchemy_error(connection: sa.Connection, statement: str) -> Iterator[None]:
+    """The driver's errors in the classes that SQLAlchemy has for them."""
+    dbapi = connection.dialect.dbapi
+    assert dbapi is not None
+    try:
+        yield
+    except dbapi.Error as error:
+        raise sa.exc.DBAPIError.instance(statement, None, error, dbapi.Error, dialect=connection.dialect) from error
 
 
 def sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
@@ -120,7 +125,9 @@ def sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
         values = series.dt.tz_localize(None) if getattr(series.dt, "tz", None) is not None else series
         array = values.to_numpy()
         if isinstance(column.type, sa.Date):
-            texts = np.datetime_as_string(array, unit="D").tolist()
+            # Days repeat from subject to subject: each is made a text once.
+            codes, days = pd.factorize(array)
+            texts = np.append(np.datetime_as_string(days, unit="D").astype(object), "NaT")[codes].tolist()
         else:
             texts = [t.replace("T", " ") for t in np.datetime_as_string(array, unit="us").tolist()]
         return [None if text == "NaT" else text for text in texts] if series.hasnans else texts
@@ -165,7 +172,7 @@ def _copy(
     statement = f"COPY {preparer.format_table(table)} ({names}) FROM STDIN (FORMAT csv)"
     options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
     cursor: Any = connection.connection.cursor()
-    with cursor, cursor.copy(statement) as copy:
+    with _as_sqlalchemy_error(connection, statement), cursor, cursor.copy(statement) as copy:
         for start in range(0, len(frame), _CHUNK_ROWS):
             part = frame.iloc[start : start + _CHUNK_ROWS]
             arrays = [_arrow_array(part[name], table.c[name]) for name in frame.columns]

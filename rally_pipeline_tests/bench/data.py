@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,14 +110,15 @@ def price_frame(rows: int) -> pd.DataFrame:
     per_symbol = min(len(sessions), 5000)
     symbols = -(-rows // per_symbol)
     rng = np.random.default_rng(7)
-    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, symbols * per_symbol))[:rows] % 3)
+    walks = np.cumsum(rng.normal(0, 0.01, (symbols, per_symbol)), axis=1).ravel()[:rows]
+    close = np.round(100 * np.exp(walks), 2)
     return pd.DataFrame(
         {
             "symbol": np.repeat([f"S{number:05d}" for number in range(symbols)], per_symbol)[:rows],
             "session_date": np.tile(sessions.to_numpy()[-per_symbol:], symbols)[:rows],
             "open": close,
-            "high": close * 1.01,
-            "low": close * 0.99,
+            "high": np.round(close * 1.01, 2),
+            "low": np.round(close * 0.99, 2),
             "close": close,
             "volume_shares": rng.integers(1_000_000, 9_000_000, rows),
             "currency": "HKD",
@@ -125,6 +126,14 @@ def price_frame(rows: int) -> pd.DataFrame:
             "locator": [f"row {number}" for number in range(1, rows + 1)],
         }
     )
+
+
+def write_catalog(home: Path, names: Iterable[str]) -> None:
+    """Makes instruments of these names known to the catalog of a home."""
+    entry = "{name: Made up, market: HK, currency: HKD, kind: share, price_sources: [{source: yahoo}]}"
+    (home / "catalog").mkdir(parents=True, exist_ok=True)
+    text = "instruments:\n" + "".join(f"  {name}: {entry}\n" for name in names)
+    (home / "catalog" / "bench.yaml").write_text(text, encoding="utf-8")
 
 
 def complete(frame: pd.DataFrame) -> pd.DataFrame:

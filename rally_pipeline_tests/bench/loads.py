@@ -32,7 +32,7 @@ def _first_load_and_again(bench: Bench, warehouse: Warehouse) -> list[Figure]:
     limit, floor = (
         ("COPY of rendered rows", peers.rendered_copy(warehouse, frame))
         if is_postgres
-        else ("ADBC ingest", peers.adbc_ingest(warehouse, frame))
+        else ("ADBC ingest", peers.adbc_ingest(frame, bench.folder))
     )
 
     def before(name: str) -> None:

@@ -15,13 +15,14 @@ A subject is a function that takes a `Bench` (`data.py`) and returns `Figure` re
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
-import os
 import re
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,20 +171,22 @@ class MemoryGauge:
     def __init__(self) -> None:
         _release_memory()
         self._start: int | None = None
-        try:
+        with contextlib.suppress(OSError):  # not Linux
             Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
             self._start = _status("VmRSS")
-        except OSError:
-            pass
 
     def risen_mb(self) -> float | None:
         """MiB above the start at the highest point so far; None where the machine does not tell."""
         return None if self._start is None else max(0, _status("VmHWM") - self._start) / _MIB
 
+    def peak_mb(self) -> float | None:
+        """The whole memory at its highest point since the gauge was made, in MiB; None where the machine does not tell."""
+        return None if self._start is None else _status("VmHWM") / _MIB
 
-def _status(name: str) -> int:
-    """A line of this process's status, in bytes."""
-    found = re.search(rf"^{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+
+def _status(name: str, pid: int | str = "self") -> int:
+    """A line of a process's status, in bytes; raises OSError if there is none."""
+    found = re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     if found is None:
         raise OSError(name)
     return int(found[1]) * 1024
@@ -194,10 +197,8 @@ def _release_memory() -> None:
     gc.collect()
     if arrow := sys.modules.get("pyarrow"):
         arrow.default_memory_pool().release_unused()
-    try:
+    with contextlib.suppress(OSError, AttributeError):  # where there is no glibc, nothing is trimmed
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-    except (OSError, AttributeError):
-        pass  # not glibc: nothing to trim
 
 
 def processes_side_by_side(
@@ -219,18 +220,22 @@ def processes_side_by_side(
         RuntimeError: one of them failed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in commands}
-    peaks: dict[str, float] = dict.fromkeys(commands, 0.0)
+    peaks: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(repeats):
         for name, command in commands.items():
             before(name)
             took, peak, _ = run_process(command, env)
             seconds[name].append(took)
-            peaks[name] = max(peaks[name], peak)
-    return {name: Taken(tuple(seconds[name]), peaks[name]) for name in commands}
+            if peak is not None:
+                peaks[name].append(peak)
+    return {name: Taken(tuple(seconds[name]), max(peaks[name], default=None)) for name in commands}
 
 
-def run_process(command: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[float, float, str]:
+def run_process(command: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[float, float | None, str]:
     """Runs a process; returns seconds, the peak of its own resident memory in MiB, and what it printed.
+
+    The peak is looked up while it runs: what the system tells when it has ended counts the parent's memory too. It is
+    None where the machine does not tell.
 
     Raises:
         RuntimeError: it failed.
@@ -243,13 +248,19 @@ def run_process(command: Sequence[str], env: Mapping[str, str] | None = None) ->
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert process.stdout is not None
-    with process.stdout:
-        said = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    peaks: list[int] = []
+    watcher = threading.Thread(target=_watch, args=(process.pid, peaks))
+    watcher.start()
+    said, _ = process.communicate()
     took = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
+    watcher.join()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed with {process.returncode}:\n{said[-3000:]}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return took, usage.ru_maxrss * unit / _MIB, said
+    return took, max(peaks) / _MIB if peaks else None, said
+
+
+def _watch(pid: int, peaks: list[int]) -> None:
+    with contextlib.suppress(OSError):  # it has ended, or this is not Linux
+        while True:
+            peaks[:] = [_status("VmHWM", pid)]
+            time.sleep(0.01)

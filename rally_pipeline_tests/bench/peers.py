@@ -51,24 +51,31 @@ def rendered_copy(warehouse: Warehouse, frame: pd.DataFrame) -> Way:
     return run
 
 
-def adbc_ingest(warehouse: Warehouse, frame: pd.DataFrame) -> Way:
-    """ADBC's bulk ingestion into SQLite of Arrow columns made beforehand."""
+def adbc_ingest(frame: pd.DataFrame, folder: Path) -> Way:
+    """ADBC's bulk ingestion, of Arrow columns made beforehand, into a SQLite file of its own.
+
+    Of its own since ADBC brings its own SQLite, and two of them in one process must not open the same file.
+    """
     import adbc_driver_sqlite.dbapi as adbc
     import pyarrow as pa
+    from sqlalchemy.dialects import sqlite
 
     whole = complete(frame).assign(
         session_date=frame["session_date"].dt.strftime("%Y-%m-%d"), known_from_at="2024-01-01 00:00:00.000000"
     )
     table = pa.Table.from_pandas(whole, preserve_index=False)
-    path = warehouse.engine.url.database
-    assert path is not None
+    create = str(sa.schema.CreateTable(PLAIN).compile(dialect=sqlite.dialect()))
 
     def run() -> None:
-        with adbc.connect(path, autocommit=True) as connection, connection.cursor() as cursor:
-            for pragma in ("synchronous=NORMAL", "cache_size=-65536"):  # as the warehouse has it
-                cursor.execute(f"PRAGMA {pragma}")
+        for suffix in ("", "-wal", "-shm"):
+            (folder / f"adbc.sqlite{suffix}").unlink(missing_ok=True)
+        with adbc.connect(str(folder / "adbc.sqlite"), autocommit=True) as connection, connection.cursor() as cursor:
+            # as the warehouse has it
+            for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-65536"):
+                cursor.execute(statement)
                 cursor.fetchall()
             connection.adbc_connection.set_autocommit(False)
+            cursor.execute(create)
             cursor.adbc_ingest(PLAIN.name, table, mode="append")
             connection.commit()
 
