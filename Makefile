@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
+BENCH := rally_pipeline_tests/bench
+BENCH_VENV := .venv-bench
+BENCH_INSTALLED := $(BENCH_VENV)/.installed
 export RALLY_HOME ?= $(CURDIR)/.rally
 # Bytecode is compiled once at installation; without it every start costs seconds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -56,8 +59,21 @@ format: $(INSTALLED) ## Let ruff tidy the code
 eval: $(INSTALLED) ## Score the reading of brokerage notes on the labelled texts (EVAL_ARGS=--json FILE)
 	@$(BIN)/python -m rally_pipeline_tests.eval $(EVAL_ARGS)
 
-bench: $(INSTALLED) ## Time loading, re-delivery and marts, side by side with what one would use instead
-	@$(BIN)/python -m rally_pipeline_tests.bench
+bench: $(BENCH_INSTALLED) ## Time everything beside what one would use instead (BENCH_ARGS="--only loads --rows 100000")
+	@$(BENCH_VENV)/bin/python -m rally_pipeline_tests.bench $(BENCH_ARGS)
+
+# What one would use instead (dlt, ADBC, polars) is no part of the project: it has an environment of its own.
+$(BENCH_INSTALLED): $(INSTALLED) $(BENCH)/peers.lock
+	@echo "installing into $(BENCH_VENV)"
+	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	@if $(BIN)/uv pip install --quiet --python $(BENCH_VENV)/bin/python --require-hashes --compile-bytecode \
+	    -r requirements.lock -r $(BENCH)/peers.lock; \
+	  then :; \
+	  else echo "uv could not install; using pip" \
+	    && $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	      -r requirements.lock -r $(BENCH)/peers.lock; fi
+	@$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
 
 readers: $(INSTALLED) ## Let fifty readers loose on a nightly run for a minute, on both engines (READERS_ARGS=--help)
 	@$(BIN)/python -m rally_pipeline_tests.bench.readers $(READERS_ARGS)
@@ -78,6 +94,8 @@ audit: $(INSTALLED) ## Look the locked packages up in the database of known vuln
 lock: $(INSTALLED) ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-strip-extras --no-header --quiet --upgrade -o requirements.lock
+	@$(BIN)/uv pip compile $(BENCH)/peers.in --constraints requirements.lock --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o $(BENCH)/peers.lock
 
 clean: ## Remove the environment and caches; data in RALLY_HOME stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

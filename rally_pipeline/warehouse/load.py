@@ -6,10 +6,10 @@ is new (`merge.py`).
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
-import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 _CHUNK_ROWS = 100_000
+_SQLITE_CHUNK_ROWS = 20_000
+#: So many rows a statement: each statement costs the driver about as much as the row itself.
+_ROWS_A_STATEMENT = 32
+#: Fewer rows are not worth the longer statement.
+_SQLITE_MANY_ROWS = 500
 
 
 def bulk_load(
@@ -45,6 +50,17 @@ def bulk_load(
     return len(frame)
 
 
+def constant_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns that have one and the same value, or NULL, in every row of a frame that has rows."""
+    found = []
+    for name, series in frame.items():
+        first = series.iloc[0]
+        # The last row first: most columns that vary are told by it.
+        if series.isna().all() if pd.isna(first) else series.iloc[-1] == first and bool((series == first).all()):
+            found.append(str(name))
+    return found
+
+
 def _executemany(
     connection: sa.Connection,
     table: sa.Table,
@@ -53,39 +69,68 @@ def _executemany(
     constants: dict[str, Any],
 ) -> None:
     quote = connection.dialect.identifier_preparer.quote
-    names = ", ".join(quote(column.name) for column in columns)
-    # A constant is one bound value of the statement, not one a row: less to convert.
-    marks = ", ".join(f"?{i}" for i in range(1, len(columns) + 1))
-    statement = f"INSERT INTO {connection.dialect.identifier_preparer.format_table(table)} ({names}) VALUES ({marks})"
-    fixed = [_sqlite_scalar(value) for value in constants.values()]
+    at_once = _ROWS_A_STATEMENT if len(frame) >= _SQLITE_MANY_ROWS else 1
+    # What is equal in all rows is bound once a statement, not once a row.
+    equal = constant_columns(frame.iloc[:, 1:]) if at_once > 1 else []
+    varying = [name for name in frame.columns if name not in equal]
+    names = ", ".join(quote(name) for name in (*varying, *equal, *constants))
+    into = f"INSERT INTO {connection.dialect.identifier_preparer.format_table(table)} ({names}) VALUES "
+    fixed = [value for name in equal for value in sqlite_list(frame[name].iloc[:1], table.c[name])]
+    fixed = [None if value != value else value for value in fixed]
+    fixed += [sqlite_scalar(value) for value in constants.values()]
+    width = len(varying)
+
+    def statement(rows: int) -> str:
+        """Inserts `rows` rows: their values one after the other, then the constants."""
+        last = ", ".join(f"?{rows * width + number}" for number in range(1, len(fixed) + 1))
+        marks = (
+            ", ".join([*(f"?{row * width + number}" for number in range(1, width + 1)), *([last] if last else [])])
+            for row in range(rows)
+        )
+        return into + ", ".join(f"({of_row})" for of_row in marks)
+
     cursor = connection.connection.cursor()
     try:
-        for start in range(0, len(frame), _CHUNK_ROWS):
-            part = frame.iloc[start : start + _CHUNK_ROWS]
-            lists: list[Iterable[Any]] = [_sqlite_list(part[name], table.c[name]) for name in frame.columns]
-            lists.extend(itertools.repeat(value) for value in fixed)
-            try:
-                cursor.executemany(statement, zip(*lists, strict=False))  # type: ignore[arg-type]  # takes any iterable
-            except Exception as error:
-                dbapi = connection.dialect.dbapi
-                assert dbapi is not None
-                raise sa.exc.DBAPIError.instance(
-                    statement, None, error, dbapi.Error, dialect=connection.dialect
-                ) from error
+        for start in range(0, len(frame), _SQLITE_CHUNK_ROWS):
+            part = frame.iloc[start : start + _SQLITE_CHUNK_ROWS]
+            values: list[Any] = [None] * (len(part) * width)
+            for number, name in enumerate(varying):
+                values[number::width] = sqlite_list(part[name], table.c[name])
+            whole = len(part) // at_once * at_once
+            for rows, first, last in ((at_once, 0, whole), (len(part) - whole, whole, len(part))):
+                if not rows:
+                    continue
+                step = rows * width
+                given = (values[at : at + step] + fixed for at in range(first * width, last * width, step))
+                with _as_sqlalchemy_error(connection, statement(1)):
+                    cursor.executemany(statement(rows), given)  # type: ignore[arg-type]  # takes any iterable
     finally:
         cursor.close()
 
 
-def _sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
+@contextlib.contextmanager
+def _as_sqlalchemy_error(connection: sa.Connection, statement: str) -> Iterator[None]:
+    """The driver's errors in the classes that SQLAlchemy has for them."""
+    dbapi = connection.dialect.dbapi
+    assert dbapi is not None
+    try:
+        yield
+    except dbapi.Error as error:
+        raise sa.exc.DBAPIError.instance(statement, None, error, dbapi.Error, dialect=connection.dialect) from error
+
+
+def sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
     """Python values as the SQLite driver and SQLAlchemy's types store them."""
     if pd.api.types.is_datetime64_any_dtype(series.dtype):
         values = series.dt.tz_localize(None) if getattr(series.dt, "tz", None) is not None else series
         array = values.to_numpy()
         if isinstance(column.type, sa.Date):
-            texts = np.datetime_as_string(array, unit="D").tolist()
-            return [None if text == "NaT" else text for text in texts] if series.hasnans else texts
-        texts = np.datetime_as_string(array, unit="us").tolist()
-        return [None if text == "NaT" else text.replace("T", " ") for text in texts]
+            # Days repeat from subject to subject: each is made a text once.
+            codes, days = pd.factorize(array)
+            texts = np.append(np.datetime_as_string(days, unit="D").astype(object), "NaT")[codes].tolist()
+        else:
+            texts = [t.replace("T", " ") for t in np.datetime_as_string(array, unit="us").tolist()]
+        return [None if text == "NaT" else text for text in texts] if series.hasnans else texts
     if isinstance(column.type, sa.BigInteger | sa.Integer) and not isinstance(column.type, sa.Boolean):
         if series.dtype.kind == "f":
             if series.isna().any():
@@ -103,7 +148,8 @@ def _sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
     return series.tolist()
 
 
-def _sqlite_scalar(value: Any) -> Any:
+def sqlite_scalar(value: Any) -> Any:
+    """One value as the driver stores it; times are aware."""
     if isinstance(value, dt.datetime):
         return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
     if isinstance(value, dt.date):
@@ -126,7 +172,7 @@ def _copy(
     statement = f"COPY {preparer.format_table(table)} ({names}) FROM STDIN (FORMAT csv)"
     options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
     cursor: Any = connection.connection.cursor()
-    with cursor, cursor.copy(statement) as copy:
+    with _as_sqlalchemy_error(connection, statement), cursor, cursor.copy(statement) as copy:
         for start in range(0, len(frame), _CHUNK_ROWS):
             part = frame.iloc[start : start + _CHUNK_ROWS]
             arrays = [_arrow_array(part[name], table.c[name]) for name in frame.columns]
