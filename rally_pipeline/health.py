@@ -15,7 +15,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from rally_pipeline.catch_up import Asked, Missing, history_start, last_published, note_gaps, read_missing, series_of
-from rally_pipeline.errors import RateLimitedError, RetryableFetchError
+from rally_pipeline.errors import BlockedFetchError, RateLimitedError, RetryableFetchError
 from rally_pipeline.fetches import records_where
 from rally_pipeline.ingest import FetchFailure
 from rally_pipeline.load_log import LoadOutcome
@@ -89,7 +89,7 @@ def note_failures(workspace: Workspace, market: str, failures: Sequence[FetchFai
     worst: dict[str, FetchFailure] = {}
     for failure in failures:
         is_one_day = failure.request.start is not None and failure.request.start == failure.request.end
-        if isinstance(failure.error, RetryableFetchError) or not is_one_day:
+        if isinstance(failure.error, RetryableFetchError | BlockedFetchError) or not is_one_day:
             worst.setdefault(failure.request.source, failure)
     if not worst:
         return

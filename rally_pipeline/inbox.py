@@ -132,7 +132,7 @@ def _guarded(read: ReadFile, irregular: set[Path]) -> ReadFile:
 def _move(workspace: Workspace, kind: str, outcome: FileOutcome) -> None:
     """Moves a file to where it belongs and writes down what became of it."""
     path = outcome.path
-    now = dt.datetime.now(dt.UTC)
+    now = workspace.now()
     folder = path.parent / (PROCESSED if outcome.ok else REJECTED) / f"{now:%Y-%m-%d}"
     _make_inside(path.parent, folder)
     size = path.lstat().st_size

@@ -19,12 +19,12 @@ from rally_pipeline.orchestration.evidence import names
 from rally_pipeline.orchestration.ingest_assets import raw_key
 from rally_pipeline.orchestration.instance import end_dead_runs, open_instance, run_tags
 from rally_pipeline.orchestration.jobs import MARTS_JOB, NOTES_JOB, RATINGS_JOB, build_definitions, ingest_job_name
-from rally_pipeline.orchestration.note_assets import RATINGS_SOURCE
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS
 from rally_pipeline.orchestration.resources import Ledger, RunWorkspace, failure_text
 from rally_pipeline.planning import known_sources, last_finished_session, market_sources, plan_market
 from rally_pipeline.schema import core_flows
 from rally_pipeline.settings import Settings
+from rally_pipeline.sources.registry import RATINGS_SOURCE
 
 if TYPE_CHECKING:
     from rally_pipeline.catch_up import CatchUp

@@ -7,7 +7,9 @@ is left out, which is most of the time and none of the subject. ``RALLY_SOAK=qui
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -20,10 +22,12 @@ from rally_pipeline.health import current_problems, source_problems
 from rally_pipeline.market_run import fetch_market, load_market
 from rally_pipeline.orchestration import schedules as schedule_module
 from rally_pipeline.orchestration.jobs import schedules
+from rally_pipeline.planning import market_sources
 from rally_pipeline.quality import suites
 from rally_pipeline.schema import ops
 from rally_pipeline.sessions import Calendars
 from rally_pipeline.sources.registry import MARKET_SOURCES
+from rally_pipeline_tests.oracle_alerts import Told, expected
 from rally_pipeline_tests.simulated import (
     MARKETS,
     Clock,
@@ -31,19 +35,22 @@ from rally_pipeline_tests.simulated import (
     Machine,
     Outage,
     Script,
-    _closure,
     at,
     believed,
+    closure,
+    compute,
     simulated_workspace,
     small_catalog,
 )
+from rally_pipeline_tests.sinks import Hook, webhook
 
 pytestmark = pytest.mark.slow
 
 #: All of it takes minutes; four weeks of it have all kinds of days and faults.
 IS_SOAK = bool(os.environ.get("RALLY_SOAK"))
 FIRST, LAST = (dt.date(2024, 12, 2), dt.date(2025, 2, 26)) if IS_SOAK else (dt.date(2025, 1, 17), dt.date(2025, 2, 14))
-TYPHOON = dt.date(2025, 1, 21)
+#: Hong Kong did not open; people put the calendar right the evening after, and the second time the same evening.
+TYPHOON, RAINSTORM = dt.date(2025, 1, 21), dt.date(2025, 2, 4)
 OFF = at("2025-02-05 00:00"), at("2025-02-12 09:00")
 SCRIPT = Script(
     outages=(
@@ -53,7 +60,8 @@ SCRIPT = Script(
         Outage("ecb", at("2025-01-23 00:00"), at("2025-01-24 20:00"), status=429),
         Outage("hang_seng", at("2025-01-24 00:00"), at("2025-01-27 12:00"), status=403),
         Outage("hkex", at("2025-01-27 12:00"), at("2025-01-27 23:30"), status=500),
-        Outage("eastmoney", at("2025-01-29 00:00"), at("2025-01-31 12:00"), status=502),
+        # Long enough to be told again.
+        Outage("eastmoney", at("2025-01-29 00:00"), at("2025-02-02 12:00"), status=502),
     ),
     late={
         ("hkex", dt.date(2025, 1, 22)): at("2025-01-23 06:00"),
@@ -68,8 +76,10 @@ SCRIPT = Script(
         ("^HSI", dt.date(2025, 2, 3)): (1.002, at("2025-02-07 20:00")),
     },
     off=(OFF,),
-    closed={TYPHOON: at("2025-01-22 20:00")},
+    closed={TYPHOON: at("2025-01-22 20:00"), RAINSTORM: at("2025-02-04 20:00")},
 )
+#: The desk's webhook refuses everything for a while.
+HOOK_AWAY = at("2025-01-23 15:00"), at("2025-01-24 10:00")
 
 
 @pytest.fixture(scope="module")
@@ -88,20 +98,36 @@ def quick():
 def lived(quick, tmp_path_factory):
     """The quarter as it went."""
     catalog = small_catalog()
-    truth = catalog.model_copy(update={"calendar_overrides": (*catalog.calendar_overrides, _closure(TYPHOON))})
+    closed = (*catalog.calendar_overrides, closure(TYPHOON), closure(RAINSTORM))
+    truth = catalog.model_copy(update={"calendar_overrides": closed})
     world = DemoWorld(truth, Calendars.from_catalog(truth, start=dt.date(2021, 1, 1)))
     clock = Clock(at(f"{FIRST} 12:00"))
-    with LivingUpstream(world, clock, SCRIPT) as upstream:
+    with LivingUpstream(world, clock, SCRIPT) as upstream, webhook() as hook:
+
+        def answer_or_not(now: dt.datetime) -> None:
+            hook.mode = "refuse" if HOOK_AWAY[0] <= now < HOOK_AWAY[1] else "ok"
+
         home: Path = tmp_path_factory.mktemp("lived")
-        workspace = simulated_workspace(home, upstream.base_url, clock, catalog, history_start=FIRST)
+        workspace = simulated_workspace(
+            *(home, upstream.base_url, clock, catalog),
+            history_start=FIRST,
+            alert_webhook_url=f"http://127.0.0.1:{hook.port}/desk",
+        )
+        started = time.monotonic()
         machine = Machine(
             workspace,
             clock,
-            lambda look: [s for s in schedules(workspace.settings, look) if s.name.split("_")[0].upper() in MARKETS],
+            lambda look: [
+                s for s in schedules(workspace.settings, look) if s.name.split("_")[0].upper() in (*MARKETS, "HEALTH")
+            ],
+            upstream,
+            1 if IS_SOAK else 3,
+            answer_or_not,
         )
         machine.live(clock.now, at(f"{LAST} 23:59", "America/New_York"), SCRIPT)
-        machine.compute(FIRST)
+        compute(machine.workspace, FIRST)
         yield machine, upstream
+        print("\n".join(_figures(machine, upstream, hook, time.monotonic() - started)))
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +148,44 @@ def ideal(quick, lived, tmp_path_factory):
                 assert not fetched.failures
                 load_market(workspace, market, start, end, run_id=f"{market} {start}")
             start = end + dt.timedelta(days=1)
-        mine = Machine(workspace, clock, lambda _: [])
-        mine.compute(FIRST)
+        compute(workspace, FIRST)
         yield workspace
+
+
+def _figures(machine: Machine, upstream: LivingUpstream, hook: Hook, seconds: float) -> list[str]:
+    told = _told(machine)
+    faults = sum(len(getattr(SCRIPT, kind)) for kind in ("outages", "late", "first_prints", "off", "closed"))
+    stages = Counter(one.stage for one in told)
+    return [
+        "",
+        f"{FIRST} … {LAST} in {seconds:.0f} s: {machine.ticks:,} ticks, {len(machine.runs):,} runs, "
+        f"{len(upstream.asks):,} requests of which {sum(a.status != 200 for a in upstream.asks):,} not answered, "
+        f"{len(machine.looks):,} looks for problems",
+        f"{faults} faults in the script; told: "
+        + ", ".join(f"{count} {stage}" for stage, count in sorted(stages.items()))
+        + f"; {len(hook.posted)} messages posted",
+        *(f"  {one}" for one in told if one.stage != "heartbeat"),
+    ]
+
+
+def _told(machine: Machine) -> list[Told]:
+    """The log of alerts."""
+    lines = [
+        json.loads(line)
+        for path in sorted(machine.workspace.settings.alerts_dir.glob("alerts-*.jsonl"))
+        for line in path.read_text().splitlines()
+    ]
+    assert len({line["notice_id"] for line in lines}) == len(lines), "something was told twice"
+    return sorted(
+        Told(dt.datetime.fromisoformat(line["at"]), line["stage"], line["kind"], line["problem"]) for line in lines
+    )
+
+
+def test_the_alert_log_is_the_expected_one(lived):
+    machine, upstream = lived
+    sources = {market: market_sources(machine.workspace.catalog, market) for market in MARKETS}
+    wanted = expected(upstream, machine.looks, sources, FIRST)
+    assert [str(one) for one in _told(machine)] == [str(one) for one in wanted]
 
 
 def test_everything_is_as_if_nothing_had_happened(lived, ideal):
