@@ -30,7 +30,7 @@ FRESH_SESSIONS = 1
 #: A calendar that ends sooner than this is a problem.
 _HORIZON = dt.timedelta(days=60)
 #: The rule by which a source says that it has nothing.
-_NOTHING = "not_empty"
+NOTHING = "not_empty"
 
 ProblemKind = Literal["source_failing", "sessions_missing", "mart_behind", "calendar_ends"]
 
@@ -126,11 +126,11 @@ def settle(
         What is still missing.
     """
     now = workspace.now()
-    refused = [one.record.request for one in outcomes if not one.is_loaded and one.rule != _NOTHING]
-    refusals = {one.record.request.source: one for one in outcomes if not one.is_loaded and one.rule != _NOTHING}
+    refused = [one.record.request for one in outcomes if not one.is_loaded and one.rule != NOTHING]
+    refusals = {one.record.request.source: one for one in outcomes if not one.is_loaded and one.rule != NOTHING}
     with workspace.warehouse.write() as connection:
         answers = records_where(connection, raw.raw_fetch.c.run_id == run_id)
-        loaded = [one.record for one in outcomes if one.is_loaded or one.rule == _NOTHING]
+        loaded = [one.record for one in outcomes if one.is_loaded or one.rule == NOTHING]
         records = {record.fetch_id: record for record in (*answers, *loaded)}
         requests = [r.request for r in records.values() if r.request not in refused]
         sources = set(market_sources(workspace.catalog, market))

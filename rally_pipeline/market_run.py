@@ -21,7 +21,7 @@ from rally_pipeline.errors import (
     RetryableFetchError,
 )
 from rally_pipeline.fetches import already_answered, pending
-from rally_pipeline.health import note_documents, note_failures, settle
+from rally_pipeline.health import NOTHING, note_documents, note_failures, settle
 from rally_pipeline.ingest import FetchFailure, fetch_all, load, source_module
 from rally_pipeline.load_log import LoadOutcome
 from rally_pipeline.planning import archived, plan_market
@@ -83,12 +83,15 @@ class Loaded:
     still: tuple[Missing, ...] = field(default=())
 
     def failure(self, market: str) -> str:
-        """Why a run that loaded this fails; empty if it does not."""
+        """Why a run that loaded this fails; empty if it does not. That a source has nothing (yet) fails nothing: the day
+        is missing, and that is written down.
+        """
         if self.damaged:
             more = f" and {len(self.damaged) - 1} more" if len(self.damaged) > 1 else ""
             return f"{market}: {self.damaged[0]}{more}"
-        if self.outcomes and not any(one.is_loaded for one in self.outcomes):
-            return f"{market}: all {len(self.outcomes)} payloads were refused; first: {self.outcomes[0].message}"
+        refused = [one for one in self.outcomes if not one.is_loaded and one.rule != NOTHING]
+        if refused and not any(one.is_loaded for one in self.outcomes):
+            return f"{market}: all {len(self.outcomes)} payloads were refused; first: {refused[0].message}"
         return ""
 
 
@@ -160,7 +163,7 @@ def fetch_market(
         resumed=tuple(resumed),
         records=tuple(records),
         failures=tuple(failures),
-        is_unpublished=ask == "missing" and not records and not retryable and not is_blocked,
+        is_unpublished=ask != "days" and not records and not retryable and not is_blocked,
         may_help=not records and any(not isinstance(error, RateLimitedError) for error in retryable),
         line=line,
     )

@@ -20,7 +20,7 @@ HEARTBEAT_HOUR = 6
 #: Marts with a row for each session, by market.
 _INDEX_MARTS = ("mart_index_performance_daily", "mart_price_extremes_daily", "mart_trading_volume_daily")
 MARTS: Mapping[str, Sequence[str]] = {
-    "HK": _INDEX_MARTS,
+    "HK": _INDEX_MARTS[:2],  # nobody says how many shares of the Hang Seng Index were traded
     "US": _INDEX_MARTS,
     "SOUTHBOUND": ("mart_hot_money_daily", "mart_southbound_daily"),
 }

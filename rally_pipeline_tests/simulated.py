@@ -296,6 +296,7 @@ class Machine:
         with self.workspace.warehouse.write() as connection:
             sync_reference(connection, catalog, calendars, force=True)
             mark_all_stale(connection)
+            refresh(connection)
         self.workspace = dataclasses.replace(self.workspace, catalog=catalog, calendars=calendars)
 
     def live(self, start: dt.datetime, end: dt.datetime, script: Script) -> None:
