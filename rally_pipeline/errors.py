@@ -72,7 +72,9 @@ class PermanentFetchError(FetchError):
 
 
 class BlockedFetchError(PermanentFetchError):
-    """The upstream does not let us in (401, 403), or shows a page instead of data: that says nothing of what it has."""
+    """The upstream does not let us in (401, 403), or what came is no answer (a page, broken JSON): that says nothing of
+    what it has.
+    """
 
 
 class RetryableFetchError(FetchError):

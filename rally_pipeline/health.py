@@ -23,14 +23,13 @@ from rally_pipeline.marts import DERIVED
 from rally_pipeline.planning import market_sources
 from rally_pipeline.schema import core, ops, raw, table_info
 from rally_pipeline.sessions import MARKETS
+from rally_pipeline.sources.registry import NOTHING
 from rally_pipeline.workspace import Workspace
 
 #: How many sessions a mart may be behind what is published: the running evening's.
 FRESH_SESSIONS = 1
 #: A calendar that ends sooner than this is a problem.
 _HORIZON = dt.timedelta(days=60)
-#: The rule by which a source says that it has nothing.
-NOTHING = "not_empty"
 
 ProblemKind = Literal["source_failing", "sessions_missing", "mart_behind", "calendar_ends"]
 

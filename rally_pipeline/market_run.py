@@ -21,12 +21,12 @@ from rally_pipeline.errors import (
     RetryableFetchError,
 )
 from rally_pipeline.fetches import already_answered, pending
-from rally_pipeline.health import NOTHING, note_documents, note_failures, settle
+from rally_pipeline.health import note_documents, note_failures, settle
 from rally_pipeline.ingest import FetchFailure, fetch_all, load, source_module
 from rally_pipeline.load_log import LoadOutcome
 from rally_pipeline.planning import archived, plan_market
 from rally_pipeline.sources.base import Dataset, FetchRequest
-from rally_pipeline.sources.registry import MARKET_SOURCES, RATINGS, RATINGS_SOURCE
+from rally_pipeline.sources.registry import MARKET_SOURCES, NOTHING, RATINGS, RATINGS_SOURCE
 from rally_pipeline.workspace import Workspace
 
 #: ``days``: the sessions given, whatever is known of them. ``missing``: only what is missing. ``latest``: the sessions
@@ -83,8 +83,9 @@ class Loaded:
     still: tuple[Missing, ...] = field(default=())
 
     def failure(self, market: str) -> str:
-        """Why a run that loaded this fails; empty if it does not. That a source has nothing (yet) fails nothing: the day
-        is missing, and that is written down.
+        """Why a run that loaded this fails; empty if it does not.
+
+        That a source has nothing, or nothing yet, fails nothing: the day is missing, and that is written down.
         """
         if self.damaged:
             more = f" and {len(self.damaged) - 1} more" if len(self.damaged) > 1 else ""

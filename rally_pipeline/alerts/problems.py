@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from rally_pipeline.alerts.model import Alert, cut, one_line
 from rally_pipeline.errors import RallyError
 from rally_pipeline.schema import core, core_flows, mart, mart_flows, mart_notes, ops, raw
+from rally_pipeline.sources.registry import NOTHING
 from rally_pipeline.workspace import Workspace
 
 #: Runs, fetches, breaks and audits older than this are no longer looked for.
@@ -38,8 +39,6 @@ _COMPUTED_WITHIN = dt.timedelta(hours=1)
 _LONGEST_RUN = dt.timedelta(hours=6)
 #: Names that are listed before the rest is only counted.
 _NAMES = 12
-#: The rule by which a source says that it has nothing.
-_NOTHING = "not_empty"
 #: Sources that nobody asks: files that people drop.
 _DROPPED = frozenset({"file", "inbox"})
 
@@ -153,7 +152,7 @@ def failed_check(look: Look) -> list[Alert]:
         .where(*asked, fetch.c.fetched_at >= first)
         .subquery("latest")
     )
-    refused = sa.select(latest).where(latest.c.age == 1, latest.c.outcome == "refused", latest.c.rule != _NOTHING)
+    refused = sa.select(latest).where(latest.c.age == 1, latest.c.outcome == "refused", latest.c.rule != NOTHING)
     result = ops.ops_quality_result
     broken = (
         sa.select(latest, result.c.rule.label("broken_rule"))

@@ -203,7 +203,7 @@ def _fetch(context: dg.AssetExecutionContext, market: str, config: IngestConfig)
     if not records:
         if fetched.is_unpublished:
             run.ledger.failures.extend(failures)
-            text = f"{market}: nothing is published yet of what is missing; first: {failures[0].error}"
+            text = f"{market}: no source has it, or not yet; first: {failures[0].error}"
             context.log.info(text)
             run.progress(text)
             return

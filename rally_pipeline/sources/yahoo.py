@@ -313,10 +313,10 @@ def raise_typed(code: str, error: Exception, last: Exchange | None, reason: str)
     if isinstance(error, yfe.YFTickerMissingError):
         raise PermanentFetchError(f"Yahoo does not know {code!r}: {reason or error.rationale}") from error
     if isinstance(error, json.JSONDecodeError):
-        raise PermanentFetchError(f"Yahoo's answer for {code!r} is not JSON (line {error.lineno})") from error
+        raise BlockedFetchError(f"Yahoo's answer for {code!r} is not JSON (line {error.lineno})") from error
     if isinstance(error, OSError):  # curl_cffi's failures and the operating system's
         raise RetryableFetchError(f"the exchange with Yahoo failed for {code}: {type(error).__name__}") from error
-    raise PermanentFetchError(
+    raise BlockedFetchError(
         f"yfinance could not read Yahoo's answer for {code!r}: {type(error).__name__}: {str(error)[:200]}"
     ) from error
 

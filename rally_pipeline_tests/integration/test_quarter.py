@@ -24,8 +24,9 @@ from rally_pipeline.orchestration import schedules as schedule_module
 from rally_pipeline.orchestration.jobs import schedules
 from rally_pipeline.planning import market_sources
 from rally_pipeline.quality import suites
-from rally_pipeline.schema import ops
-from rally_pipeline.sessions import Calendars
+from rally_pipeline.schema import core, ops
+from rally_pipeline.schema.ops_alerts import ops_alert_notice
+from rally_pipeline.sessions import Calendars, timezone_of
 from rally_pipeline.sources.registry import MARKET_SOURCES
 from rally_pipeline_tests.oracle_alerts import Told, expected
 from rally_pipeline_tests.simulated import (
@@ -43,6 +44,7 @@ from rally_pipeline_tests.simulated import (
     small_catalog,
 )
 from rally_pipeline_tests.sinks import Hook, webhook
+from rally_pipeline_tests.workspaces import rows_of
 
 pytestmark = pytest.mark.slow
 
@@ -95,14 +97,21 @@ def quick():
 
 
 @pytest.fixture(scope="module")
-def lived(quick, tmp_path_factory):
+def hook():
+    """The desk's."""
+    with webhook() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def lived(quick, hook, tmp_path_factory):
     """The quarter as it went."""
     catalog = small_catalog()
     closed = (*catalog.calendar_overrides, closure(TYPHOON), closure(RAINSTORM))
     truth = catalog.model_copy(update={"calendar_overrides": closed})
     world = DemoWorld(truth, Calendars.from_catalog(truth, start=dt.date(2021, 1, 1)))
     clock = Clock(at(f"{FIRST} 12:00"))
-    with LivingUpstream(world, clock, SCRIPT) as upstream, webhook() as hook:
+    with LivingUpstream(world, clock, SCRIPT) as upstream:
 
         def answer_or_not(now: dt.datetime) -> None:
             hook.mode = "refuse" if HOOK_AWAY[0] <= now < HOOK_AWAY[1] else "ok"
@@ -216,6 +225,68 @@ def test_no_session_is_missing_or_doubled(lived):
                 assert connection.scalar(versions) == len(days)
 
 
+def test_the_days_are_those_on_which_the_exchanges_opened(lived):
+    """As the exchanges announced them: holidays, half-days among the sessions, and the two days of bad weather."""
+    machine, _ = lived
+    announced = {
+        "^HSI": {
+            *("2024-12-25", "2024-12-26", "2025-01-01", "2025-01-29", "2025-01-30", "2025-01-31"),
+            *(str(TYPHOON), str(RAINSTORM)),
+        },
+        "^GSPC": {"2024-12-25", "2025-01-01", "2025-01-09", "2025-01-20", "2025-02-17"},
+    }
+    half_days = {"HK": ("2024-12-24", "2024-12-31", "2025-01-28"), "US": ("2024-12-24",)}
+    all_days = [FIRST + dt.timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
+    resolved = core.core_price_resolved_daily
+    with machine.workspace.warehouse.read() as connection:
+        for symbol, closed in announced.items():
+            query = sa.select(resolved.c.session_date).where(resolved.c.symbol == symbol)
+            traded = connection.scalars(query.order_by(resolved.c.session_date)).all()
+            assert traded == [day for day in all_days if day.weekday() < 5 and str(day) not in closed]
+    for market, days in half_days.items():
+        for day in map(dt.date.fromisoformat, days):
+            close = machine.workspace.calendars.session(market, day).close_at.astimezone(timezone_of(market))
+            assert close.hour in (12, 13), (market, close)
+
+
+def test_what_was_restated_is_kept_as_it_was_first_printed(lived):
+    machine, _ = lived
+    for (symbol, day), (_, until) in SCRIPT.first_prints.items():
+        if day < FIRST:
+            continue
+        versions = rows_of(
+            machine.workspace,
+            core.core_price_daily,
+            core.core_price_daily.c.symbol == symbol,
+            core.core_price_daily.c.session_date == day,
+        )
+        for source in {row["source"] for row in versions}:
+            first, last = sorted((v for v in versions if v["source"] == source), key=lambda v: v["known_from_at"])
+            assert first["close"] != last["close"]
+            assert first["known_from_at"] < until <= last["known_from_at"] == first["known_to_at"]
+
+
+def test_the_webhook_got_all_that_was_told_once(lived, hook):
+    machine, _ = lived
+    told = _told(machine)
+    singly = "\n".join(hook.texts)
+    for one in told:
+        if one.kind == "failing_source" and one.stage == "problem":
+            market, source = one.problem.split()
+            assert f"source {source} fails for {market}" in singly
+    with machine.workspace.warehouse.read() as connection:
+        notice = ops_alert_notice
+        left = sa.select(notice).where(notice.c.target == "webhook", notice.c.delivered_at.is_(None))
+        assert connection.execute(left.where(notice.c.stage != "heartbeat")).all() == []
+        held_up = connection.execute(
+            sa.select(notice.c.made_at, notice.c.delivered_at).where(
+                notice.c.target == "webhook", notice.c.made_at.between(*HOOK_AWAY), notice.c.stage != "heartbeat"
+            )
+        ).all()
+    assert held_up, "nothing was told while the webhook was away, which proves nothing"
+    assert all(row.delivered_at >= HOOK_AWAY[1] for row in held_up)
+
+
 def test_after_a_week_off_exactly_the_missing_sessions_are_asked_for(lived):
     machine, _ = lived
     off, on = OFF
@@ -228,8 +299,8 @@ def test_after_a_week_off_exactly_the_missing_sessions_are_asked_for(lived):
             if machine.workspace.calendars.session(market, day).close_at > off - dt.timedelta(minutes=35)
             and machine.workspace.calendars.session(market, day).close_at < on - dt.timedelta(minutes=40)
         ]
+        assert [r.start for r in fetched.requests] == sorted(r.start for r in fetched.requests), "not oldest first"
         asked = sorted({r.start for r in fetched.requests})
-        assert asked == sorted(asked)
         assert (asked[0], max(r.end for r in fetched.requests)) == (lost[0], lost[-1]), market
         assert f"{len(lost)} sessions missing" in fetched.line
 
