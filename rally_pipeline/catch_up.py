@@ -113,7 +113,8 @@ class Missing:
     def is_askable(self, now: dt.datetime) -> bool:
         """Whether asking again makes sense at this time."""
         last = self.last_asked_at
-        return last is None or now - self.due_at < _ASKED_EAGERLY or now - last >= _ASKED_AGAIN_AFTER
+        # A clock that was ahead and was put right has not asked for anything.
+        return last is None or last > now or now - self.due_at < _ASKED_EAGERLY or now - last >= _ASKED_AGAIN_AFTER
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,7 @@ def read_missing(connection: sa.Connection, workspace: Workspace, market: str, n
     start = history_start(connection, workspace, market) or max(known_ends)
     start = max(start, workspace.calendars.first_day(market))
     counts = _counts(connection, series, start, max(known_ends))
-    gone = _gone_counts(connection, market, start)
+    gone = _gone_counts(connection, market, start, now)
     gap = ops.ops_gap
     rows = connection.execute(sa.select(gap).where(gap.c.market == market, gap.c.state == "open")).mappings()
     opened = {(row["source"], row["subject"], row["session_date"]): row for row in rows}
@@ -281,6 +282,8 @@ def read_missing(connection: sa.Connection, workspace: Workspace, market: str, n
                     gap.c.source == one.source,
                     gap.c.subject == one.subject,
                     gap.c.state == "not_served",
+                    # What a clock that was ahead gave up is not given up.
+                    gap.c.last_asked_at <= now,
                 )
             )
         )
@@ -326,11 +329,15 @@ def _counts(connection: sa.Connection, series: Sequence[Series], start: dt.date,
     return found
 
 
-def _gone_counts(connection: sa.Connection, market: str, start: dt.date) -> dict[tuple[str, str], int]:
+def _gone_counts(
+    connection: sa.Connection, market: str, start: dt.date, now: dt.datetime
+) -> dict[tuple[str, str], int]:
     gap = ops.ops_gap
     query = (
         sa.select(gap.c.source, gap.c.subject, sa.func.count())
-        .where(gap.c.market == market, gap.c.state == "not_served", gap.c.session_date >= start)
+        .where(
+            gap.c.market == market, gap.c.state == "not_served", gap.c.session_date >= start, gap.c.last_asked_at <= now
+        )
         .group_by(gap.c.source, gap.c.subject)
     )
     return {(source, subject): count for source, subject, count in connection.execute(query)}
@@ -447,21 +454,24 @@ def note_gaps(
 
     A source that has answered nothing at all since a session was due is out of order, and nothing is given up.
     """
-    from rally_pipeline.errors import RetryableFetchError
+    from rally_pipeline.errors import BlockedFetchError, RetryableFetchError
 
     without = [(request, "answered without it") for request in asked.answered]
-    without += [(f.request, str(f.error)) for f in asked.failed if not isinstance(f.error, RetryableFetchError)]
+    says_nothing = (RetryableFetchError, BlockedFetchError)
+    without += [(f.request, str(f.error)) for f in asked.failed if not isinstance(f.error, says_nothing)]
     by_source: dict[str, list[tuple[FetchRequest, str, int]]] = defaultdict(list)
     for request, text in without:
         by_source[request.source].append((request, text, 1))
     for request in asked.refused:
         by_source[request.source].append((request, "its answer was refused", 0))
+    ahead = sa.delete(ops.ops_gap).where(ops.ops_gap.c.market == market, ops.ops_gap.c.last_asked_at > now)
+    connection.execute(ahead)  # written by a clock that was ahead
     _drop_given(connection, workspace, market, [request for request, _ in without])
     health = ops.ops_health
     alive: dict[str, dt.datetime] = dict(
         connection.execute(
             sa.select(health.c.source, health.c.last_success_at).where(
-                health.c.market == market, health.c.last_success_at.is_not(None)
+                health.c.market == market, health.c.last_success_at <= now
             )
         )
         .tuples()

@@ -6,6 +6,7 @@ Belongs here: what `rally-pipeline extract` and `rally-pipeline audit` show. Doe
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ def extract_file(path: Path, catalog: Catalog, *, declared: Mapping[str, str] | 
     Raises:
         PayloadError: the document cannot be read, or not within bounds.
     """
-    payload = note_files.payload_of(path, source="file", declared=declared)
+    payload = note_files.payload_of(path, dt.datetime.now(dt.UTC), source="file", declared=declared)
     return [extraction for extraction, _ in note_files.extractions(payload, catalog)]
 
 

@@ -79,6 +79,12 @@ class PermanentFetchError(FetchError):
     """Asking again will not help: unknown symbol, gone file, refused request, answer too large."""
 
 
+class BlockedFetchError(PermanentFetchError):
+    """The upstream does not let us in (401, 403), or what came is no answer (a page, broken JSON): that says nothing of
+    what it has.
+    """
+
+
 class RetryableFetchError(FetchError):
     """Asking again later may help: connection lost, time-out, 5xx."""
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from rally_pipeline.catch_up import Asked, Missing, history_start, last_published, note_gaps, read_missing, series_of
-from rally_pipeline.errors import RateLimitedError, RetryableFetchError
+from rally_pipeline.errors import BlockedFetchError, RateLimitedError, RetryableFetchError
 from rally_pipeline.fetches import records_where
 from rally_pipeline.ingest import FetchFailure
 from rally_pipeline.load_log import LoadOutcome
@@ -23,14 +23,13 @@ from rally_pipeline.marts import DERIVED
 from rally_pipeline.planning import market_sources
 from rally_pipeline.schema import core, ops, raw, table_info
 from rally_pipeline.sessions import MARKETS
+from rally_pipeline.sources.registry import NOTHING
 from rally_pipeline.workspace import Workspace
 
 #: How many sessions a mart may be behind what is published: the running evening's.
 FRESH_SESSIONS = 1
 #: A calendar that ends sooner than this is a problem.
 _HORIZON = dt.timedelta(days=60)
-#: The rule by which a source says that it has nothing.
-_NOTHING = "not_empty"
 
 ProblemKind = Literal["source_failing", "sessions_missing", "mart_behind", "calendar_ends"]
 
@@ -89,7 +88,7 @@ def note_failures(workspace: Workspace, market: str, failures: Sequence[FetchFai
     worst: dict[str, FetchFailure] = {}
     for failure in failures:
         is_one_day = failure.request.start is not None and failure.request.start == failure.request.end
-        if isinstance(failure.error, RetryableFetchError) or not is_one_day:
+        if isinstance(failure.error, RetryableFetchError | BlockedFetchError) or not is_one_day:
             worst.setdefault(failure.request.source, failure)
     if not worst:
         return
@@ -126,11 +125,11 @@ def settle(
         What is still missing.
     """
     now = workspace.now()
-    refused = [one.record.request for one in outcomes if not one.is_loaded and one.rule != _NOTHING]
-    refusals = {one.record.request.source: one for one in outcomes if not one.is_loaded and one.rule != _NOTHING}
+    refused = [one.record.request for one in outcomes if not one.is_loaded and one.rule != NOTHING]
+    refusals = {one.record.request.source: one for one in outcomes if not one.is_loaded and one.rule != NOTHING}
     with workspace.warehouse.write() as connection:
         answers = records_where(connection, raw.raw_fetch.c.run_id == run_id)
-        loaded = [one.record for one in outcomes if one.is_loaded or one.rule == _NOTHING]
+        loaded = [one.record for one in outcomes if one.is_loaded or one.rule == NOTHING]
         records = {record.fetch_id: record for record in (*answers, *loaded)}
         requests = [r.request for r in records.values() if r.request not in refused]
         sources = set(market_sources(workspace.catalog, market))

@@ -129,7 +129,7 @@ def price_payload(
         symbol=symbol,
         price_basis=price_basis,  # type: ignore[arg-type]
     )
-    return price_files.read_payload(path, request, dt.datetime.now(dt.UTC))
+    return price_files.read_payload(path, request, workspace.now())
 
 
 def fx_payload(path: Path, workspace: Workspace, *, source: str) -> Payload:
@@ -140,7 +140,7 @@ def fx_payload(path: Path, workspace: Workspace, *, source: str) -> Payload:
         PayloadError: the file is empty or too large.
     """
     request = ecb.request_for(path.name, source=_provider(source))
-    return price_files.read_payload(path, request, dt.datetime.now(dt.UTC))
+    return price_files.read_payload(path, request, workspace.now())
 
 
 def flow_payload(path: Path, workspace: Workspace, *, source: str, unit: str | None, currency: str | None) -> Payload:
@@ -151,7 +151,7 @@ def flow_payload(path: Path, workspace: Workspace, *, source: str, unit: str | N
         PayloadError: the file is empty or too large.
     """
     request = flow_files.request_for(path.name, source=_provider(source), unit=unit, currency=currency)
-    return flow_files.read_payload(path, request, dt.datetime.now(dt.UTC))
+    return flow_files.read_payload(path, request, workspace.now())
 
 
 def note_payload(
@@ -161,7 +161,7 @@ def note_payload(
 
     Args:
         path: the document.
-        workspace: unused; every reader of files gets it.
+        workspace: gives the time.
         source: where it came from.
         declared: broker, date, analyst and title as the user gives them; they win over the side-car.
 
@@ -169,7 +169,7 @@ def note_payload(
         UsageError: the provider's name is no name.
         PayloadError: the file is empty, too large or no regular file, or its side-car cannot be read.
     """
-    return note_files.payload_of(path, source=_provider(source), declared=declared)
+    return note_files.payload_of(path, workspace.now(), source=_provider(source), declared=declared)
 
 
 def _provider(name: str) -> str:
@@ -196,7 +196,7 @@ def import_files(
     Raises:
         UsageError: `known_at` lies in the future: what comes until then would count as late.
     """
-    if known_at is not None and known_at > dt.datetime.now(dt.UTC):
+    if known_at is not None and known_at > workspace.now():
         raise UsageError(
             f"--known-at {known_at:%Y-%m-%dT%H:%M:%SZ} is in the future. Fix: give a time that has passed."
         )

@@ -149,7 +149,7 @@ def _move(workspace: Workspace, kind: str, outcome: FileOutcome) -> None:
     path = outcome.path
     if not os.path.lexists(path):
         return  # whoever took it away knows why
-    now = dt.datetime.now(dt.UTC)
+    now = workspace.now()
     folder = path.parent / (PROCESSED if outcome.ok else REJECTED) / f"{now:%Y-%m-%d}"
     _make_inside(path.parent, folder)
     size = path.lstat().st_size

@@ -1,4 +1,4 @@
-"""A run about one market, without Dagster: what to ask, asking, loading what waits, and what is still missing then.
+"""A run about one market, or about ratings, without Dagster: what to ask, asking, loading, and what is still missing.
 
 Belongs here: the order of the two steps of such a run, and what they write down. Does not belong here: what Dagster is
 told (`orchestration/ingest_assets.py`), or any one step (`ingest.py`, `catch_up.py`, `health.py`).
@@ -13,19 +13,27 @@ from typing import Literal
 
 from rally_pipeline.archive import FetchRecord
 from rally_pipeline.catch_up import Asked, Missing, note_gaps, note_history_start, plan_missing
-from rally_pipeline.errors import ArchiveDamagedError, FetchError, RateLimitedError, RetryableFetchError
+from rally_pipeline.errors import (
+    ArchiveDamagedError,
+    BlockedFetchError,
+    FetchError,
+    RateLimitedError,
+    RetryableFetchError,
+)
 from rally_pipeline.fetches import already_answered, pending
-from rally_pipeline.health import note_failures, settle
-from rally_pipeline.ingest import FetchFailure, fetch_all, load
+from rally_pipeline.health import note_documents, note_failures, settle
+from rally_pipeline.ingest import FetchFailure, fetch_all, load, source_module
 from rally_pipeline.load_log import LoadOutcome
 from rally_pipeline.planning import archived, plan_market
 from rally_pipeline.sources.base import Dataset, FetchRequest
-from rally_pipeline.sources.registry import MARKET_SOURCES
+from rally_pipeline.sources.registry import MARKET_SOURCES, NOTHING, RATINGS, RATINGS_SOURCE
 from rally_pipeline.workspace import Workspace
 
 #: ``days``: the sessions given, whatever is known of them. ``missing``: only what is missing. ``latest``: the sessions
 #: again for restatements, of files of one day only the last. ``again``: all of them again.
 Ask = Literal["days", "missing", "latest", "again"]
+#: How many days of ratings are asked for at a time; upstream gives its whole history whatever is asked.
+_RATING_DAYS = 400
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,13 @@ class Fetched:
     may_help: bool = False
     line: str = ""
 
+    def failure(self, market: str) -> str:
+        """Why a run that asked this fails; empty if it does not: something came, or nothing is published yet."""
+        if self.records or not self.failures or self.is_unpublished:
+            return ""
+        asked = len(self.requests) - len(self.resumed)
+        return f"{market}: none of {asked} requests was answered; first: {self.failures[0].error}"
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -66,6 +81,19 @@ class Loaded:
     damaged: tuple[str, ...] = ()
     is_replay: bool = False
     still: tuple[Missing, ...] = field(default=())
+
+    def failure(self, market: str) -> str:
+        """Why a run that loaded this fails; empty if it does not.
+
+        That a source has nothing, or nothing yet, fails nothing: the day is missing, and that is written down.
+        """
+        if self.damaged:
+            more = f" and {len(self.damaged) - 1} more" if len(self.damaged) > 1 else ""
+            return f"{market}: {self.damaged[0]}{more}"
+        refused = [one for one in self.outcomes if not one.is_loaded and one.rule != NOTHING]
+        if refused and not any(one.is_loaded for one in self.outcomes):
+            return f"{market}: all {len(self.outcomes)} payloads were refused; first: {refused[0].message}"
+        return ""
 
 
 def fetch_market(
@@ -130,15 +158,48 @@ def fetch_market(
         settle(workspace, market, run_id, failures=failures)
     # A source that says 429 is left alone for the rest of the run.
     retryable = [failure.error for failure in failures if isinstance(failure.error, RetryableFetchError)]
+    is_blocked = any(isinstance(failure.error, BlockedFetchError) for failure in failures)
     return Fetched(
         requests=tuple(requests),
         resumed=tuple(resumed),
         records=tuple(records),
         failures=tuple(failures),
-        is_unpublished=ask == "missing" and not records and not retryable,
+        is_unpublished=ask != "days" and not records and not retryable and not is_blocked,
         may_help=not records and any(not isinstance(error, RateLimitedError) for error in retryable),
         line=line,
     )
+
+
+def fetch_ratings(
+    workspace: Workspace,
+    *,
+    run_id: str,
+    progress: Callable[[FetchRequest, FetchRecord | FetchError], None] = lambda *_: None,
+) -> Fetched:
+    """Asks for the ratings of all shares, archives what comes, and writes down whether the source fails.
+
+    Args:
+        workspace: where.
+        run_id: of the run.
+        progress: told each request and what came.
+    """
+    today = workspace.today()
+    first = today - dt.timedelta(days=_RATING_DAYS)
+    requests = source_module(RATINGS_SOURCE).plan(workspace.catalog, first, today, today=today)
+    with workspace.upstream() as upstream:
+        records, failures = fetch_all(workspace, requests, upstream, run_id=run_id, progress=progress)
+    note_documents(workspace, RATINGS, RATINGS_SOURCE, failures, len(records), run_id)
+    retryable = [failure for failure in failures if isinstance(failure.error, RetryableFetchError)]
+    return Fetched(
+        tuple(requests), records=tuple(records), failures=tuple(failures), may_help=not records and bool(retryable)
+    )
+
+
+def load_ratings(workspace: Workspace) -> list[LoadOutcome]:
+    """Loads the ratings that wait to be loaded, oldest known first."""
+    with workspace.warehouse.read() as connection:
+        records = pending(connection, Dataset.RATING_ACTION)
+    return [load(workspace, record) for record in records]
 
 
 def load_market(

@@ -22,14 +22,18 @@ import dagster as dg
 import sqlalchemy as sa
 from dagster._utils.schedules import cron_string_iterator
 
+from rally_pipeline.alerts.evaluate import evaluate
 from rally_pipeline.archive import Archive
 from rally_pipeline.catalog import Catalog, load_catalog
 from rally_pipeline.catalog.model import CalendarOverride
 from rally_pipeline.catch_up import published_at
 from rally_pipeline.demo.prices import Bars, DemoWorld
 from rally_pipeline.demo.server import DemoAnswer, DemoRequest, DemoUpstream, View, html_error
+from rally_pipeline.health import look as count_missing
 from rally_pipeline.market_run import Fetched, fetch_market, load_market
 from rally_pipeline.marts.refresh import mark_all_stale, refresh
+from rally_pipeline.orchestration.jobs import HEALTH_JOB
+from rally_pipeline.orchestration.resources import record_end, record_start
 from rally_pipeline.schema import core, core_flows, metadata, table_info
 from rally_pipeline.sessions import Calendars
 from rally_pipeline.settings import Profile, load_settings
@@ -41,7 +45,7 @@ from rally_pipeline.workspace import Workspace
 #: Few instruments: two sources of one, one of another, and what has sources of its own.
 SYMBOLS = {"^HSI": ("hang_seng", "yahoo"), "^GSPC": ("yahoo", "eastmoney")}
 MARKETS = ("HK", "US", "FX", "SOUTHBOUND")
-_HOSTS = {
+HOSTS = {
     "query1.finance.yahoo.com": "yahoo",
     "query2.finance.yahoo.com": "yahoo",
     "fc.yahoo.com": "yahoo",
@@ -97,6 +101,26 @@ class Script:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """One request as an upstream saw it: when, for which market, who was asked, and what was answered."""
+
+    at: dt.datetime
+    market: str
+    source: str
+    status: int
+    has_data: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look for problems: when, how much had been asked by then, and with which calendars."""
+
+    at: dt.datetime
+    asks: int
+    calendars: Calendars
+
+
+@dataclass(frozen=True)
 class _MovingView(View):
     """The demo world as a source shows it at an instant."""
 
@@ -140,21 +164,24 @@ class LivingUpstream(DemoUpstream):
     def __init__(self, world: DemoWorld, clock: Clock, script: Script) -> None:
         super().__init__(world=world)
         self.clock, self.script = clock, script
-        self.asked: Counter[tuple[str, int]] = Counter()
+        self.asks: list[Ask] = []
         self._lookup = _bare(world)
 
     def _dispatch(self, host: str, path: str, params: Mapping[str, str]) -> DemoAnswer:
-        source, now = _HOSTS.get(host, ""), self.clock()
-        for outage in self.script.outages:
-            if outage.source == source and outage.start <= now < outage.end:
-                self.asked[source, outage.status] += 1
-                return html_error(outage.status, "Service Unavailable")
+        source, now = HOSTS.get(host, ""), self.clock()
+        down = next((o for o in self.script.outages if o.source == source and o.start <= now < o.end), None)
         for route, pattern in self.routes:
             match = pattern.fullmatch(path) if route.host == host else None
             if match is not None:
-                view = self._view(source, match.groupdict().get("symbol", ""), now)
-                answer = route.handler(view, DemoRequest(host, path, params, match))
-                self.asked[source, answer.status] += 1
+                symbol = match.groupdict().get("symbol") or self._of_secid(params.get("secid", ""))
+                if down:
+                    answer = html_error(down.status, "Service Unavailable")
+                else:
+                    view = self._view(source, symbol, now)
+                    answer = route.handler(view, DemoRequest(host, path, params, match))
+                if source != "yahoo" or symbol:  # cookies are no answer
+                    has_data = answer.status == 200 and answer.media_type != "text/html"
+                    self.asks.append(Ask(now, self._market(source, symbol), source, answer.status, has_data))
                 return answer
         return html_error(404, "Not Found")
 
@@ -167,6 +194,18 @@ class LivingUpstream(DemoUpstream):
         assert self._world is not None
         return _MovingView(self._world, end, self.script, now, held)
 
+    def now(self) -> float:
+        return self.clock().timestamp()
+
+    def available_at(self, market: str, source: str, day: dt.date) -> dt.datetime:
+        """From when on a source shows a session; never, if the market did not open."""
+        if day not in self._lookup.calendars.known_sessions(market, day, day):
+            return _ALWAYS
+        return max(
+            self._published(market, source, day),
+            self.script.late.get((source, day), dt.datetime.min.replace(tzinfo=dt.UTC)),
+        )
+
     def _published(self, market: str, source: str, day: dt.date) -> dt.datetime:
         return published_at(self._lookup, market, source, day) - dt.timedelta(minutes=5)
 
@@ -176,8 +215,12 @@ class LivingUpstream(DemoUpstream):
         if source == "ecb":
             return "FX"
         instrument = self._lookup.catalog.instruments.get(symbol.upper())
-        # Eastmoney's symbol is in its query; it is asked about New York only.
-        return str(instrument.market) if instrument else "US" if source == "eastmoney" else "HK"
+        return str(instrument.market) if instrument else "HK"
+
+    def _of_secid(self, code: str) -> str:
+        """The symbol of what eastmoney is asked for in its query."""
+        instruments = self._lookup.catalog.instruments.items()
+        return next((s for s, one in instruments for named in one.price_sources if code and named.code == code), "")
 
 
 def _bare(world: DemoWorld) -> Workspace:
@@ -187,14 +230,14 @@ def _bare(world: DemoWorld) -> Workspace:
     return Workspace(load_settings(home=Path("/nonexistent")), world.catalog, calendars, nothing, nothing, Profile.LIVE)
 
 
-def small_catalog() -> Catalog:
+def small_catalog(symbols: Mapping[str, Sequence[str]] = SYMBOLS) -> Catalog:
     """The shipped catalog with few instruments and few sources of each."""
     full = load_catalog()
     kept = {
         symbol: full.instruments[symbol].model_copy(
             update={"price_sources": tuple(s for s in full.instruments[symbol].price_sources if s.source in sources)}
         )
-        for symbol, sources in SYMBOLS.items()
+        for symbol, sources in symbols.items()
     }
     return full.model_copy(update={"instruments": kept})
 
@@ -220,13 +263,23 @@ class Machine:
     Attributes:
         workspace: the present one; `override` exchanges it.
         schedules: the real ones.
+        upstream: whom it asks.
         runs: job, first and last day, what was asked, requests made.
         said: reasons why ticks were skipped.
+        ticks: how many were evaluated.
+        looks: each look for problems.
+        health_hours: the health is looked at only in every so many hours.
+        before_look: called before each look for problems.
     """
 
     workspace: Workspace
     clock: Clock
     make_schedules: Callable[[Callable[[], Workspace]], list[dg.ScheduleDefinition]]
+    upstream: LivingUpstream
+    health_hours: int = 1
+    before_look: Callable[[dt.datetime], None] = lambda _: None
+    ticks: int = 0
+    looks: list[Seen] = field(default_factory=list)
     runs: list[tuple[dt.datetime, str, dt.date, dt.date, str, Fetched]] = field(default_factory=list)
     said: Counter[str] = field(default_factory=Counter)
     damaged: list[str] = field(default_factory=list)
@@ -243,6 +296,7 @@ class Machine:
         with self.workspace.warehouse.write() as connection:
             sync_reference(connection, catalog, calendars, force=True)
             mark_all_stale(connection)
+            refresh(connection)
         self.workspace = dataclasses.replace(self.workspace, catalog=catalog, calendars=calendars)
 
     def live(self, start: dt.datetime, end: dt.datetime, script: Script) -> None:
@@ -252,16 +306,19 @@ class Machine:
         for at, schedule in _ticks(self.schedules, start, end):
             while closures and closures[0][1] <= at:
                 day, _ = closures.pop(0)
-                self.override(_closure(day))
+                self.override(closure(day))
             if any(off <= at < on for off, on in script.off):
                 missed[schedule.name] = at, schedule
                 continue
+            if missed:
+                # Sensors and schedules start together; here the one who tells is the first, with most to tell.
+                self.clock.now = max(on for _, on in script.off if on <= at)
+                self.tell()
             # As the daemon does: of the ticks that were missed the last one is evaluated, as soon as it is back. In
             # which order is its own affair.
             for tick, late in sorted(
                 missed.values(), key=lambda item: (not item[1].name.endswith("_missing"), item[0])
             ):
-                self.clock.now = max(on for _, on in script.off if on <= at)
                 self.evaluate(late, tick)
             missed.clear()
             self.clock.now = at
@@ -269,17 +326,30 @@ class Machine:
 
     def evaluate(self, schedule: dg.ScheduleDefinition, tick: dt.datetime) -> None:
         """One tick, and the runs it asks for."""
+        if schedule.job_name == HEALTH_JOB and tick.hour % self.health_hours:
+            return
+        self.ticks += 1
         context = dg.build_schedule_context(scheduled_execution_time=tick)
         done = schedule.evaluate_tick(context)
         if done.skip_message:
             self.said[done.skip_message.split(":")[0].split(";")[0]] += 1
         for request in done.run_requests or ():
-            self.run(schedule.job_name, request)
+            if schedule.job_name == HEALTH_JOB:
+                count_missing(self.workspace)
+            else:
+                self.run(schedule.job_name, request)
+                with self.workspace.warehouse.write() as connection:
+                    refresh(connection)  # as the sensor of the marts asks for
+            self.tell()
+
+    def tell(self) -> None:
+        """What the sensor of alerts does."""
+        self.before_look(self.clock.now)
+        self.looks.append(Seen(self.clock.now, len(self.upstream.asks), self.workspace.calendars))
+        evaluate(self.workspace, clock=self.clock)
 
     def run(self, job: str, request: dg.RunRequest) -> None:
         """What the job of a market does, without Dagster around it."""
-        if not job.startswith("ingest_"):
-            return
         market = job.removeprefix("ingest_").upper()
         start, end = (
             dt.date.fromisoformat(request.tags[f"dagster/asset_partition_range_{which}"]) for which in ("start", "end")
@@ -287,27 +357,32 @@ class Machine:
         (step,) = request.run_config["ops"].values()
         ask = step["config"]["ask"]
         run_id = f"{len(self.runs)} {request.run_key}"[:60]
+        record_start(self.workspace, dg.DagsterRun(job, run_id, tags=request.tags))
         fetched = fetch_market(self.workspace, market, start, end, ask=ask, run_id=run_id)
         self.runs.append((self.clock.now, market, start, end, ask, fetched))
+        failure = fetched.failure(market)
         if fetched.records:
             loaded = load_market(self.workspace, market, start, end, run_id=run_id)
             self.damaged += loaded.damaged
-
-    def compute(self, first: dt.date) -> None:
-        """Brings the marts up to date, from the facts since `first` alone.
-
-        Some files hold more days than were asked for, and how many depends on the day they are asked for.
-        """
-        with self.workspace.warehouse.write() as connection:
-            for table in metadata.sorted_tables:
-                info = table_info(table)
-                if info.versioned and info.date_column:
-                    connection.execute(sa.delete(table).where(table.c[info.date_column] < first))
-            mark_all_stale(connection)
-            refresh(connection)
+            failure = loaded.failure(market)
+        record_end(self.workspace, run_id, [failure] if failure else [])
 
 
-def _closure(day: dt.date) -> CalendarOverride:
+def compute(workspace: Workspace, first: dt.date) -> None:
+    """Brings the marts up to date, from the facts since `first` alone.
+
+    Some files hold more days than were asked for, and how many depends on the day they are asked for.
+    """
+    with workspace.warehouse.write() as connection:
+        for table in metadata.sorted_tables:
+            info = table_info(table)
+            if info.versioned and info.date_column:
+                connection.execute(sa.delete(table).where(table.c[info.date_column] < first))
+        mark_all_stale(connection)
+        refresh(connection)
+
+
+def closure(day: dt.date) -> CalendarOverride:
     return CalendarOverride(market="HK", date=day, is_session=False, reason="typhoon")
 
 
@@ -335,7 +410,7 @@ def _ticks(
 
 # --- comparing ----------------------------------------------------------------------------------------------------
 
-_HOW_IT_CAME = {"known_from_at", "known_to_at", "payload_id", "locator"}
+HOW_IT_CAME = {"known_from_at", "known_to_at", "payload_id", "locator"}
 
 
 def believed(workspace: Workspace, start: dt.date, end: dt.date) -> dict[str, list[tuple[Any, ...]]]:
@@ -348,7 +423,7 @@ def believed(workspace: Workspace, start: dt.date, end: dt.date) -> dict[str, li
     with workspace.warehouse.read() as connection:
         for table in tables:
             info = table_info(table)
-            columns = [c for c in table.columns if c.name not in _HOW_IT_CAME]
+            columns = [c for c in table.columns if c.name not in HOW_IT_CAME]
             day = table.c[info.date_column or ""]
             query = sa.select(*columns).where(day.between(start, end))
             if info.versioned:

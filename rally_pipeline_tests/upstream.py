@@ -189,7 +189,8 @@ class FakeUpstream:
                 if answer.gzipped:
                     headers["Content-Encoding"] = "gzip"
                 headers.update(answer.headers)
-                self.send_response(answer.status)
+                # Without a date: tests have clocks of their own.
+                self.send_response_only(answer.status)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()

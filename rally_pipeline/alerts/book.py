@@ -76,7 +76,8 @@ def settle(
         known.add(one.key)
         alert = found.get(one.key)
         if alert is not None:
-            is_due = now - one.last_notice_at >= remind_after
+            # A clock that was ahead when it was told must not silence what stays.
+            is_due = now - one.last_notice_at >= remind_after or one.last_notice_at > now
             (again if is_due else seen).append((one, alert))
         elif one.alert.kind in current:
             gone.append(one)
@@ -197,7 +198,9 @@ def heartbeat_due(connection: sa.Connection, now: dt.datetime, hour: int) -> boo
     if now.hour < hour:
         return False
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    made = sa.select(sa.literal(1)).where(ops_alert_notice.c.stage == HEARTBEAT, ops_alert_notice.c.made_at >= midnight)
+    made = sa.select(sa.literal(1)).where(
+        ops_alert_notice.c.stage == HEARTBEAT, ops_alert_notice.c.made_at.between(midnight, now)
+    )
     return connection.execute(made.limit(1)).first() is None
 
 

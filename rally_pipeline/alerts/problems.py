@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from rally_pipeline.alerts.model import Alert, cut, one_line
 from rally_pipeline.errors import RallyError
 from rally_pipeline.schema import core, core_flows, mart, mart_flows, mart_notes, ops, raw
+from rally_pipeline.sources.registry import NOTHING
 from rally_pipeline.workspace import Workspace
 
 #: Runs, fetches, breaks and audits older than this are no longer looked for.
@@ -38,8 +39,6 @@ _COMPUTED_WITHIN = dt.timedelta(hours=1)
 _LONGEST_RUN = dt.timedelta(hours=6)
 #: Names that are listed before the rest is only counted.
 _NAMES = 12
-#: The rule by which a source says that it has nothing.
-_NOTHING = "not_empty"
 #: Sources that nobody asks: files that people drop.
 _DROPPED = frozenset({"file", "inbox"})
 
@@ -73,11 +72,19 @@ class Look:
 
 
 def failed_run(look: Look) -> list[Alert]:
-    """Jobs whose last finished run failed; since the first failure after the last success."""
+    """Jobs whose last finished run failed; since the first failure after the last success.
+
+    A run that failed because no source answered is told as `failing_source`, once, and not as this again.
+    """
     run = ops.ops_run
     query = (
         sa.select(run.c.run_id, run.c.command, run.c.started_at, run.c.outcome, run.c.message)
-        .where(run.c.outcome != "running", run.c.started_at >= look.now - _RUNS_WITHIN)
+        .where(
+            run.c.outcome != "running",
+            # What a clock that was ahead wrote would hide what comes after it.
+            run.c.started_at.between(look.now - _RUNS_WITHIN, look.now),
+            ~_got_no_answer(),
+        )
         .order_by(run.c.started_at.desc(), run.c.run_id)
     )
     failed: dict[str, list[Any]] = {}
@@ -101,6 +108,20 @@ def failed_run(look: Look) -> list[Alert]:
         )
         for job, rows in failed.items()
     ]
+
+
+def _got_no_answer() -> sa.ColumnElement[bool]:
+    """Whether a failed run archived nothing and lies in the time for which a source of its market is failing."""
+    run, health, fetch = ops.ops_run, ops.ops_health, raw.raw_fetch
+    is_failing = sa.exists().where(
+        # Ratings have a job of their own name; those of the markets are named after them.
+        sa.or_(
+            *(run.c.command.startswith(sa.func.lower(sa.literal(job) + health.c.market)) for job in ("ingest_", ""))
+        ),
+        health.c.failing_since_at <= run.c.finished_at,
+        health.c.last_failure_at >= run.c.started_at,
+    )
+    return sa.and_(run.c.outcome == "failed", is_failing, ~sa.exists().where(fetch.c.run_id == run.c.run_id))
 
 
 def job_of(command: str) -> str:
@@ -131,7 +152,7 @@ def failed_check(look: Look) -> list[Alert]:
         .where(*asked, fetch.c.fetched_at >= first)
         .subquery("latest")
     )
-    refused = sa.select(latest).where(latest.c.age == 1, latest.c.outcome == "refused", latest.c.rule != _NOTHING)
+    refused = sa.select(latest).where(latest.c.age == 1, latest.c.outcome == "refused", latest.c.rule != NOTHING)
     result = ops.ops_quality_result
     broken = (
         sa.select(latest, result.c.rule.label("broken_rule"))
@@ -468,18 +489,20 @@ def _due_sessions(
     """The last sessions of a market that closed long enough ago, with their close; all since `since`, if earlier."""
     session = core.core_session
     late = dt.timedelta(hours=look.workspace.settings.alert_late_hours)
-    query = sa.select(session.c.session_date, session.c.close_at).where(
-        session.c.market == market,
-        session.c.session_date <= look.day,
-        session.c.session_date > look.day - dt.timedelta(days=3 * 366),
-        session.c.close_at <= look.now - late,
+    query = (
+        sa.select(session.c.session_date, session.c.close_at)
+        .where(
+            session.c.market == market,
+            session.c.session_date <= look.day,
+            session.c.session_date > look.day - dt.timedelta(days=3 * 366),
+            session.c.close_at <= look.now - late,
+        )
+        .order_by(session.c.session_date.desc())
     )
-    rows = look.rows(query.order_by(session.c.session_date.desc()))
-    return {
-        row["session_date"]: row["close_at"]
-        for number, row in enumerate(rows)
-        if number < count or (since is not None and row["session_date"] >= since)
-    }
+    rows = look.rows(query.limit(count))
+    if since is not None and len(rows) == count and since < rows[-1]["session_date"]:
+        rows = look.rows(query.where(session.c.session_date >= since))
+    return {row["session_date"]: row["close_at"] for row in rows}
 
 
 class _Figures:

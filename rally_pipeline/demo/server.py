@@ -14,6 +14,7 @@ import io
 import json
 import re
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -862,6 +863,10 @@ class DemoUpstream:
             raise RuntimeError("the demo upstream is not running; use it as a context manager")
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def now(self) -> float:
+        """The time it is there, in seconds since 1970."""
+        return time.time()
+
     @property
     def requests_count(self) -> int:
         """How many requests have been answered."""
@@ -944,6 +949,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The time it is at the upstream."""
+        return super().date_time_string(self._upstream.now() if timestamp is None else timestamp)
 
     def do_HEAD(self) -> None:
         self.do_GET()

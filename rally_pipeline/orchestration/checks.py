@@ -34,14 +34,13 @@ from rally_pipeline.orchestration.evidence import names, records_table
 from rally_pipeline.quality.results import QualityResult, RuleInfo
 from rally_pipeline.quality.rules import rules_for
 from rally_pipeline.sources.base import Dataset, Severity
+from rally_pipeline.sources.registry import NOTHING
 
 if TYPE_CHECKING:
     from rally_pipeline.load_log import LoadOutcome
 
 #: The check about payloads of which no row could be read.
 ACCEPTED = "payload_accepted"
-#: The rule by which a source says that it has nothing; another one may.
-NOTHING = "not_empty"
 
 SEVERITIES = {
     Severity.ERROR: dg.AssetCheckSeverity.ERROR,

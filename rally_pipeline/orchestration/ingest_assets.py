@@ -203,14 +203,14 @@ def _fetch(context: dg.AssetExecutionContext, market: str, config: IngestConfig)
     if not records:
         if fetched.is_unpublished:
             run.ledger.failures.extend(failures)
-            text = f"{market}: nothing is published yet of what is missing; first: {failures[0].error}"
+            text = f"{market}: no source has it, or not yet; first: {failures[0].error}"
             context.log.info(text)
             run.progress(text)
             return
         if not fetched.may_help or context.retry_number >= _RETRY.max_retries:
             run.ledger.failures.extend(failures)
         raise dg.Failure(
-            f"{market}: none of {asked_now} requests was answered; first: {failures[0].error}",
+            fetched.failure(market),
             metadata=evidence.fetch_evidence(records, failures),
             allow_retries=fetched.may_help,
         )
@@ -251,7 +251,7 @@ def _load(
         run.progress(f"{market}: loaded {told} of {count} ({request.source} {request.subject})")
 
     loaded = load_market(workspace, market, start, end, run_id=context.run_id, progress=progress)
-    outcomes, damaged, is_replay = loaded.outcomes, loaded.damaged, loaded.is_replay
+    outcomes, is_replay = loaded.outcomes, loaded.is_replay
     run.ledger.outcomes.extend(outcomes)
     if loaded.still:
         still = evidence.names(sorted({f"{one.day} {one.source}" for one in loaded.still}))
@@ -260,18 +260,11 @@ def _load(
     checks = {key: list(check_events(key, DATASETS[table], outcomes, about)) for key, table in made}
     counts = evidence.load_counts(outcomes)
     details = evidence.load_evidence(outcomes)
-    if damaged or (outcomes and not counts["payloads_loaded"]):
+    if failure := loaded.failure(market):
         # The step fails and nothing is made, but what was checked is told.
         for events in checks.values():
             yield from events
-    if damaged:
-        raise dg.Failure(f"{market}: {evidence.names(damaged, 1)}", metadata=details, allow_retries=False)
-    if outcomes and not counts["payloads_loaded"]:
-        raise dg.Failure(
-            f"{market}: all {len(outcomes)} payloads were refused; first: {outcomes[0].message}",
-            metadata=details,
-            allow_retries=False,
-        )
+        raise dg.Failure(failure, metadata=details, allow_retries=False)
     with workspace.warehouse.read() as connection:
         for key, table in made:
             ours = [table.c.symbol.in_(symbols)] if table is core.core_price_daily else []

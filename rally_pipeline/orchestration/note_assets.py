@@ -4,7 +4,6 @@ Belongs here: their place in the graph and the evidence of a step. Does not belo
 moving files (`inbox.py`), the steps of an import (`ingest.py`), or auditing (`audit/`).
 """
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,11 +16,7 @@ from rally_pipeline.orchestration.ingest_assets import FETCH_POOL, WRITER_POOL
 from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
 from rally_pipeline.schema import core_notes, raw
 from rally_pipeline.sources.base import Dataset
-
-#: Source of structured ratings.
-RATINGS_SOURCE = "yahoo_ratings"
-#: How many days of ratings are asked for at a time; upstream gives its whole history whatever is asked.
-_RATING_DAYS = 400
+from rally_pipeline.sources.registry import RATINGS_SOURCE
 
 RAW_NOTES = dg.AssetKey(["raw_fetch", "notes"])
 RAW_RATINGS = dg.AssetKey(["raw_fetch", "ratings"])
@@ -118,33 +113,23 @@ def _raw_ratings(database: str) -> dg.AssetsDefinition:
         description=f"What {RATINGS_SOURCE} answered about the shares of the catalog. {about['description']}",
     )
     def fetch_ratings(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        from rally_pipeline.errors import RetryableFetchError
-        from rally_pipeline.health import note_documents
-        from rally_pipeline.ingest import fetch_all, source_module
+        from rally_pipeline.market_run import fetch_ratings as fetch
 
         run: RunWorkspace = context.resources.workspace
-        workspace = run.workspace
-        today = workspace.today()
-        requests = source_module(RATINGS_SOURCE).plan(
-            workspace.catalog, today - dt.timedelta(days=_RATING_DAYS), today, today=today
+        fetched = fetch(
+            run.workspace,
+            run_id=context.run_id,
+            progress=lambda request, _: run.progress(f"ratings: {request.subject}"),
         )
+        requests, records, failures = fetched.requests, fetched.records, fetched.failures
         run.ledger.requests.extend(requests)
-        with workspace.upstream() as upstream:
-            records, failures = fetch_all(
-                workspace,
-                requests,
-                upstream,
-                run_id=context.run_id,
-                progress=lambda request, _: run.progress(f"ratings: {request.subject}"),
-            )
         run.ledger.records.extend(records)
         run.ledger.failures.extend(failures)
-        note_documents(workspace, "RATINGS", RATINGS_SOURCE, failures, len(records), context.run_id)
         if requests and not records:
             raise dg.Failure(
-                f"ratings: none of {len(requests)} requests was answered; first: {failures[0].error}",
+                fetched.failure("ratings"),
                 metadata=evidence.fetch_evidence(records, failures),
-                allow_retries=any(isinstance(failure.error, RetryableFetchError) for failure in failures),
+                allow_retries=fetched.may_help,
             )
         counts = {"dagster/row_count": len(records), "requests": len(requests), "requests_failed": len(failures)}
         return dg.MaterializeResult(metadata={**counts, **evidence.fetch_evidence(records, failures)})
@@ -163,14 +148,11 @@ def _feed_ratings(database: str) -> dg.AssetsDefinition:
         required_resource_keys={WORKSPACE},
     )
     def load_ratings(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        from rally_pipeline.fetches import pending
-        from rally_pipeline.ingest import load
+        from rally_pipeline.market_run import load_ratings as load
 
         run: RunWorkspace = context.resources.workspace
         workspace = run.workspace
-        with workspace.warehouse.read() as connection:
-            records = pending(connection, Dataset.RATING_ACTION)
-        outcomes = [load(workspace, record) for record in records]
+        outcomes = load(workspace)
         run.ledger.outcomes.extend(outcomes)
         counts, details = evidence.load_counts(outcomes), evidence.load_evidence(outcomes)
         with workspace.warehouse.read() as connection:

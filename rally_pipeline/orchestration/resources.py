@@ -157,7 +157,7 @@ def record_start(workspace: Workspace, run: dg.DagsterRun) -> None:
             sa.insert(table).values(
                 run_id=run.run_id,
                 command=f"{run.job_name}{span}",
-                started_at=began or dt.datetime.now(dt.UTC),
+                started_at=began or workspace.now(),
                 finished_at=None,
                 outcome="running",
                 message="",
@@ -175,7 +175,7 @@ def record_end(workspace: Workspace, run_id: str, failures: list[str]) -> None:
             sa.update(table)
             .where(table.c.run_id == run_id)
             .values(
-                finished_at=dt.datetime.now(dt.UTC),
+                finished_at=workspace.now(),
                 outcome="failed" if failures else "ok",
                 message=workspace.settings.masked("; ".join(failures))[:1000].replace("\n", " "),
             )

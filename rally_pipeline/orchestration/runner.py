@@ -21,13 +21,13 @@ from rally_pipeline.orchestration.evidence import names
 from rally_pipeline.orchestration.ingest_assets import raw_key
 from rally_pipeline.orchestration.instance import end_dead_runs, open_instance, run_tags
 from rally_pipeline.orchestration.jobs import MARTS_JOB, NOTES_JOB, RATINGS_JOB, build_definitions, ingest_job_name
-from rally_pipeline.orchestration.note_assets import RATINGS_SOURCE
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS
 from rally_pipeline.orchestration.pool_watch import PoolWatch
 from rally_pipeline.orchestration.resources import Ledger, RunWorkspace, failure_text
 from rally_pipeline.planning import known_sources, last_finished_session, market_sources, plan_market
 from rally_pipeline.schema import core_flows
 from rally_pipeline.settings import Settings
+from rally_pipeline.sources.registry import NOTHING, RATINGS_SOURCE
 
 if TYPE_CHECKING:
     from rally_pipeline.catch_up import CatchUp
@@ -41,8 +41,6 @@ _RUN_LOCK = ".run-lock"
 _LOOK_BACK_DAYS = 7
 #: The console belongs to the caller; Dagster keeps every event in its log anyway.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-#: Rule by which a source refuses an answer with no rows in it: it has nothing, which another source may have.
-_NOTHING = "not_empty"
 
 
 @dataclass(frozen=True)
@@ -434,7 +432,7 @@ def _report(
     unserved: tuple[str, ...],
     began: float,
 ) -> MarketReport:
-    is_damaged = any(not outcome.is_loaded and outcome.rule != _NOTHING for outcome in ledger.outcomes)
+    is_damaged = any(not outcome.is_loaded and outcome.rule != NOTHING for outcome in ledger.outcomes)
     refused = tuple(
         f"{outcome.record.request.source} {outcome.record.request.subject}: {outcome.message}"
         for outcome in ledger.outcomes
@@ -476,7 +474,7 @@ def _run_documents(
         refused=tuple(
             f"{outcome.record.request.subject}: {outcome.message}"
             for outcome in ledger.outcomes
-            if not outcome.is_loaded and outcome.rule != _NOTHING
+            if not outcome.is_loaded and outcome.rule != NOTHING
         ),
         **_loaded(ledger),
         error=error,

@@ -21,7 +21,13 @@ from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsp
 
 import tenacity
 
-from rally_pipeline.errors import PermanentFetchError, RateLimitedError, RetryableFetchError, UsageError
+from rally_pipeline.errors import (
+    BlockedFetchError,
+    PermanentFetchError,
+    RateLimitedError,
+    RetryableFetchError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from curl_cffi.requests import Response, Session
@@ -35,6 +41,9 @@ MAX_BACKOFF_SECONDS = 30.0
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: 408 and 425 ask for a repetition by definition; the 5xx not listed (501, 505, 511 …) will not get better.
+#: A clock that differs from the upstream's by more is wrong; answers out of a cache may be some hours old.
+_CLOCK_OFF = dt.timedelta(days=1)
+_BLOCKING_STATUS = frozenset({401, 403, 407, 451})
 _RETRYABLE_STATUS = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _SECRET_NAME = re.compile(r"key|token|secret|passw|crumb|auth|sign|session|cookie|^sig$|^ut$", re.IGNORECASE)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -118,6 +127,15 @@ def _split(url: str) -> tuple[str, str]:
     if parts.username or parts.password:
         raise PermanentFetchError(f"an address may not carry a user or password: {safe_url(url)}")
     return parts.scheme, f"{parts.hostname}:{port}" if port else parts.hostname
+
+
+def _http_date(text: str) -> dt.datetime | None:
+    """The time of a header; ``None`` if it is none."""
+    try:
+        when = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=dt.UTC)
 
 
 class Upstream:
@@ -335,7 +353,21 @@ class Upstream:
                 ) from None
             raise RetryableFetchError(f"{self._describe(error)}: {safe_url(url)}") from error
         response.content = bytes(body)
+        self._refuse_if_clock_is_off(response, host)
         return response
+
+    def _refuse_if_clock_is_off(self, response: Response, host: str) -> None:
+        """What comes is known from the time of this machine on: with a wrong one, later facts would be out of order.
+
+        Raises:
+            RetryableFetchError: the upstream says that it is another day.
+        """
+        there = _http_date(response.headers.get("date") or "")
+        if there is not None and abs(there - (here := self._clock())) > _CLOCK_OFF:
+            raise RetryableFetchError(
+                f"it is {here:%Y-%m-%d %H:%M} UTC here and {there:%Y-%m-%d %H:%M} UTC at {host}: nothing is taken. "
+                "Fix: set the clock of this machine"
+            )
 
     def _describe(self, error: Exception) -> str:
         from curl_cffi.requests import exceptions as curl
@@ -367,6 +399,8 @@ class Upstream:
             raise RateLimitedError(f"{host} said 429 Too Many Requests{hint}; it is left alone from now on")
         if status in passing:
             return
+        if status in _BLOCKING_STATUS:
+            raise BlockedFetchError(f"status {status} from {safe_url(url)}")
         if status in _RETRYABLE_STATUS:
             raise _NotReadyError(f"status {status} from {safe_url(url)}", self._retry_after(response))
         raise PermanentFetchError(f"status {status} from {safe_url(url)}")
@@ -417,12 +451,9 @@ class Upstream:
         text = (response.headers.get("retry-after") or "").strip()
         if re.fullmatch(r"\d{1,9}", text):
             return float(text)
-        try:
-            when = email.utils.parsedate_to_datetime(text)
-        except (TypeError, ValueError):
+        when = _http_date(text)
+        if when is None:
             return None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=dt.UTC)
         return max(0.0, (when - self._clock()).total_seconds())
 
     _jitter = staticmethod(tenacity.wait_random_exponential(multiplier=1, max=MAX_BACKOFF_SECONDS))

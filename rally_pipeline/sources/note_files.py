@@ -59,11 +59,14 @@ def request_for(
     return FetchRequest(source, SOURCE, Dataset.NOTE, name, params=params)
 
 
-def payload_of(path: Path, *, source: str, declared: Mapping[str, str] | None = None) -> Payload:
+def payload_of(
+    path: Path, fetched_at: dt.datetime, *, source: str, declared: Mapping[str, str] | None = None
+) -> Payload:
     """A document with its side-car ``NAME.yaml``, where there is one.
 
     Args:
         path: the document.
+        fetched_at: the time, aware.
         source: where it came from.
         declared: what the user says of it (``broker``, ``date``, ``analyst``); it wins over the side-car.
 
@@ -83,7 +86,7 @@ def payload_of(path: Path, *, source: str, declared: Mapping[str, str] | None = 
         side_car = said.encode() + b"".join(kept)
     modified_at = dt.datetime.fromtimestamp(path.lstat().st_mtime, dt.UTC)
     request = request_for(path.name, source=source, side_car=side_car, modified_at=modified_at)
-    return read_payload(path, request, dt.datetime.now(dt.UTC))
+    return read_payload(path, request, fetched_at)
 
 
 def read_payload(path: Path, request: FetchRequest, fetched_at: dt.datetime) -> Payload:

@@ -16,6 +16,10 @@ MARKET_SOURCES: Mapping[str, tuple[str, ...]] = {
     "FX": ("ecb",),
     "SOUTHBOUND": ("hkex", "sse", "szse", "eastmoney_flow"),
 }
+#: Rule by which a source refuses an answer without rows: it has nothing, or nothing yet, which is no fault of it.
+NOTHING = "not_empty"
+#: Source of structured ratings, and the name under which its health is kept.
+RATINGS_SOURCE, RATINGS = "yahoo_ratings", "RATINGS"
 #: Sources whose ``plan`` is told which days are sessions.
 SESSION_SOURCES = frozenset({"hang_seng", *MARKET_SOURCES["SOUTHBOUND"]})
 #: Second opinions with one request per day: asked no further back than the source they check keeps its files.

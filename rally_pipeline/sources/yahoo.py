@@ -27,6 +27,7 @@ from zoneinfo import ZoneInfo
 
 from rally_pipeline.catalog.model import Catalog, Instrument, Kind, Market
 from rally_pipeline.errors import (
+    BlockedFetchError,
     FetchError,
     PayloadError,
     PermanentFetchError,
@@ -301,21 +302,21 @@ def raise_typed(code: str, error: Exception, last: Exchange | None, reason: str)
     if isinstance(error, FetchError):
         raise error
     if last is not None and last.status in (401, 403):
-        raise PermanentFetchError(f"Yahoo refuses {code!r}: status {last.status}, also with a new cookie") from error
+        raise BlockedFetchError(f"Yahoo refuses {code!r}: status {last.status}, also with a new cookie") from error
     if last is not None and b"Will be right back" in last.body:
         raise RetryableFetchError(f"Yahoo is down for maintenance (asked for {code})") from error
     if last is not None and last.body.lstrip()[:1] == b"<":
-        raise PermanentFetchError(
+        raise BlockedFetchError(
             f"Yahoo answered for {code!r} with an HTML page instead of data (status {last.status}): "
             "a consent, block or maintenance page; open the address in a browser to see which"
         ) from error
     if isinstance(error, yfe.YFTickerMissingError):
         raise PermanentFetchError(f"Yahoo does not know {code!r}: {reason or error.rationale}") from error
     if isinstance(error, json.JSONDecodeError):
-        raise PermanentFetchError(f"Yahoo's answer for {code!r} is not JSON (line {error.lineno})") from error
+        raise BlockedFetchError(f"Yahoo's answer for {code!r} is not JSON (line {error.lineno})") from error
     if isinstance(error, OSError):  # curl_cffi's failures and the operating system's
         raise RetryableFetchError(f"the exchange with Yahoo failed for {code}: {type(error).__name__}") from error
-    raise PermanentFetchError(
+    raise BlockedFetchError(
         f"yfinance could not read Yahoo's answer for {code!r}: {type(error).__name__}: {str(error)[:200]}"
     ) from error
 

@@ -136,6 +136,26 @@ def test_a_job_whose_last_run_failed(home) -> None:
     assert "2 runs of ingest_hk in a row" in alert.text
 
 
+def test_a_run_that_nobody_answered_is_told_as_the_source_that_fails(home) -> None:
+    """And only then: what failed otherwise, or got something, is a failed run all the same."""
+    hour = dt.timedelta(hours=1)
+    failing = {
+        **{"market": "HK", "source": "yahoo", "last_success_at": NOW - 9 * hour, "failing_since_at": NOW - 3 * hour},
+        **{"last_failure_at": NOW - hour, "failure_kind": "retryable", "failure_message": "no answer"},
+        **{"failed_run_id": "2", "missing_sessions": 1, "oldest_missing_date": None, "checked_at": NOW},
+    }
+    write(
+        home,
+        (ops.ops_health, failing),
+        a_run("1", "ingest_hk 2025-02-14", NOW - 3 * hour, "failed", "no answer"),
+        a_run("2", "ingest_hk 2025-02-14", NOW - hour, "failed", "no answer"),
+        a_run("3", "ingest_de 2025-02-14", NOW - hour, "failed", "no answer"),
+    )
+    assert set(found(home)) == {("failing_source", "HK yahoo"), ("failed_run", "ingest_de")}
+    write(home, *a_fetch(1, "hang_seng", "^HSI", NOW - hour, "loaded", run_id="2"))
+    assert ("failed_run", "ingest_hk") in found(home)
+
+
 def test_a_failed_check_stands_until_something_newer_passed(home) -> None:
     hour = dt.timedelta(hours=1)
     result = {

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from rally_pipeline.catch_up import Asked, missing, missing_sessions, note_gaps, note_history_start, plan_missing
-from rally_pipeline.errors import PermanentFetchError, RetryableFetchError
+from rally_pipeline.errors import BlockedFetchError, PermanentFetchError, RetryableFetchError
 from rally_pipeline.health import current_problems, freshness, look, note_failures, settle, source_problems
 from rally_pipeline.ingest import FetchFailure
 from rally_pipeline.orchestration import inbox_sensor, schedules
@@ -148,6 +148,34 @@ def test_an_outage_gives_nothing_up(workspace, clock):
             _answer(workspace, error)
         assert FRIDAY in {one.day for one in missing(workspace, "HK") if one.source == "yahoo"}
     assert not rows_of(workspace, ops.ops_gap, ops.ops_gap.c.state == "not_served")
+
+
+def test_who_does_not_let_us_in_has_said_nothing_of_what_it_has(workspace, clock):
+    """A page instead of data is a failure, also of a request for one day, and gives nothing up."""
+    note_history_start(workspace, "HK", FRIDAY)
+    (request,) = plan_missing(workspace, "HK", sources=["yahoo"]).requests
+    assert request.start == request.end
+    failure = FetchFailure(request, BlockedFetchError("status 403"))
+    for days in range(1, 12):
+        clock.now = at("2025-02-14 17:00") + dt.timedelta(days=days)
+        note_failures(workspace, "HK", [failure], f"run {days}")
+        settle(workspace, "HK", f"run {days}", failures=[failure])
+    assert rows_of(workspace, ops.ops_gap, ops.ops_gap.c.source == "yahoo") == []
+    assert [one.subject for one in source_problems(workspace) if one.kind == "source_failing"] == ["HK yahoo"]
+
+
+def test_what_a_clock_that_was_ahead_gave_up_is_asked_for(workspace, clock):
+    note_history_start(workspace, "HK", FRIDAY)
+    right = clock.now
+    clock.now = right + dt.timedelta(days=20)
+    _answer(workspace)
+    assert rows_of(workspace, ops.ops_gap, ops.ops_gap.c.state == "not_served")
+    clock.now = right
+    assert FRIDAY in {one.day for one in missing(workspace, "HK") if one.source == "yahoo"}
+    assert FRIDAY in plan_missing(workspace, "HK", sources=["yahoo"]).days
+    look(workspace)
+    _answer(workspace)
+    assert rows_of(workspace, ops.ops_gap, ops.ops_gap.c.last_asked_at > right) == []
 
 
 def test_health_says_what_is_broken_and_since_when(workspace, clock):

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import email.utils
 import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from rally_pipeline.errors import PermanentFetchError, RateLimitedError, RetryableFetchError, UsageError
+from rally_pipeline.errors import (
+    BlockedFetchError,
+    PermanentFetchError,
+    RateLimitedError,
+    RetryableFetchError,
+    UsageError,
+)
 from rally_pipeline.sources.http import Upstream, safe_url
 from rally_pipeline_tests.upstream import Answer, Asked, FakeUpstream
 
@@ -317,3 +324,30 @@ def test_function_routes_see_the_request(fake: FakeUpstream, upstream: Upstream)
 
     fake.route(HOST, "/any/*", echo)
     assert upstream.get(f"https://{HOST}/any/thing", {"q": "1"}).body == b'{"path": "/any/thing", "q": "1"}'
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_taken"), [(-20, True), (0, True), (20, True), (-30, False), (30, False), (9000, False)]
+)
+def test_nothing_is_taken_while_the_clock_is_wrong(
+    fake: FakeUpstream, upstream: Upstream, hours: int, is_taken: bool
+) -> None:
+    there = email.utils.format_datetime(NOW + dt.timedelta(hours=hours), usegmt=True)
+    fake.route(HOST, "/file", Answer({"a": 1}, headers={"Date": there}))
+    if is_taken:
+        assert upstream.get(URL).status == 200
+    else:
+        with pytest.raises(RetryableFetchError, match="Fix: set the clock"):
+            upstream.get(URL)
+
+
+def test_a_date_that_is_none_says_nothing_of_the_clock(fake: FakeUpstream, upstream: Upstream) -> None:
+    fake.route(HOST, "/file", Answer({"a": 1}, headers={"Date": "yesterday"}))
+    assert upstream.get(URL).status == 200
+
+
+@pytest.mark.parametrize("status", [401, 403, 451])
+def test_who_does_not_let_us_in_is_not_one_who_has_nothing(fake: FakeUpstream, upstream: Upstream, status: int) -> None:
+    fake.route(HOST, "/file", Answer("no", status=status))
+    with pytest.raises(BlockedFetchError):
+        upstream.get(URL)
