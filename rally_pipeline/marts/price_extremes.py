@@ -241,32 +241,27 @@ def _looked_up(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
             .limit(1)
             .scalar_subquery()
         )
+        earlier, asked = up_to_it(f"{side}_60_bar")
+        last = asked.with_only_columns(earlier.c.close).order_by(earlier.c.session_date.desc()).limit(_TROUGH_SESSIONS)
+        of_60 = last.subquery(f"{side}_of_60")
+        facts[f"{side}_60"] = sa.select(_best(side)(of_60.c.close)).correlate(bar).scalar_subquery()
+    # materialised, or what was looked up would be looked up again wherever it is named
     found = sa.select(*(fact.label(name) for name, fact in facts.items())).cte("found").prefix_with("MATERIALIZED")
     facts = {name: found.c[name] for name in facts}
-    return _with_60(inputs, found, facts)
-
-
-def _with_60(inputs: Inputs, bar: sa.CTE, facts: dict[str, Any]) -> sa.Select[Any]:
-    """The rows with the extremes of the last 60 sessions, and the last of the days that had them."""
     for side in _SIDES:
-        for column in ("session_date", "close"):
-            earlier = inputs.prices.alias(f"{side}_60_{column}")
-            last = (
-                sa.select(earlier.c.session_date, earlier.c.close)
-                .where(
-                    earlier.c.symbol == bar.c.symbol,
-                    earlier.c.session_date <= bar.c.session_date,
-                    earlier.c.close.is_not(None),
-                )
-                .order_by(earlier.c.session_date.desc())
-                .limit(_TROUGH_SESSIONS)
-                .correlate(bar)
-                .subquery(f"{side}_60_{column}_last")
+        same = inputs.prices.alias(f"{side}_60_day")
+        facts[f"{side}_60_date"] = (
+            sa.select(same.c.session_date)
+            .where(
+                same.c.symbol == found.c.symbol,
+                same.c.session_date <= found.c.session_date,
+                same.c.close == found.c[f"{side}_60"],
             )
-            by_close = last.c.close.desc() if side == "high" else last.c.close
-            found = sa.select(last.c[column]).order_by(by_close, last.c.session_date.desc()).limit(1)
-            name = f"{side}_60_date" if column == "session_date" else f"{side}_60"
-            facts[name] = found.correlate(bar).scalar_subquery()
+            .order_by(same.c.session_date.desc())
+            .limit(1)
+            .correlate(found)
+            .scalar_subquery()
+        )
     return _finished(facts)
 
 
