@@ -10,6 +10,7 @@ import datetime as dt
 
 import sqlalchemy as sa
 
+from rally_pipeline.marts.columnar import fill, is_columnar
 from rally_pipeline.marts.flows import SERVES_FLOWS, flow_inputs_as_of
 from rally_pipeline.marts.inputs import EVERYTHING, Derived, Inputs, current_inputs
 from rally_pipeline.marts.refresh import DERIVED
@@ -57,7 +58,7 @@ def derived_chain_as_of(connection: sa.Connection, name: str, at: dt.datetime) -
     for derived in DERIVED:
         if derived.table.name not in needed:
             continue
-        made = chain[derived.table.name] = _materialise(connection, derived, inputs)
+        made = chain[derived.table.name] = materialise(connection, derived, inputs)
         if derived is wanted:
             return chain
         if derived.table.name in _SERVES:
@@ -75,7 +76,8 @@ def _needed(wanted: Derived, by_name: dict[str, Derived]) -> set[str]:
     return needed
 
 
-def _materialise(connection: sa.Connection, derived: Derived, inputs: Inputs) -> sa.Table:
+def materialise(connection: sa.Connection, derived: Derived, inputs: Inputs) -> sa.Table:
+    """A temporary table with all rows that the definition gives over these inputs; it goes with the connection."""
     table = derived.table.to_metadata(sa.MetaData(), name=f"asof_{derived.table.name}")
     table.indexes.clear()
     for constraint in list(table.constraints):
@@ -86,8 +88,11 @@ def _materialise(connection: sa.Connection, derived: Derived, inputs: Inputs) ->
     table._prefixes = ["TEMPORARY"]
     table.drop(connection, checkfirst=False) if _exists(connection, table) else None
     table.create(connection, checkfirst=False)
-    names = [column.name for column in table.columns]
-    connection.execute(sa.insert(table).from_select(names, derived.select(inputs, EVERYTHING)))
+    if is_columnar(derived, EVERYTHING):
+        fill(connection, derived, inputs, EVERYTHING, table)
+    else:
+        names = [column.name for column in table.columns]
+        connection.execute(sa.insert(table).from_select(names, derived.select(inputs, EVERYTHING)))
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"ANALYZE {table.name}")
     return table

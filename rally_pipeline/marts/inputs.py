@@ -146,6 +146,17 @@ Widen = Callable[[sa.Connection, frozenset[str]], frozenset[str]]
 
 
 @dataclass(frozen=True)
+class Columnar:
+    """A definition in two halves, so that the second can run in a columnar engine (`columnar.py`): what is read from
+    the warehouse, subject by subject, and what is computed from it. Put together they are the definition without a
+    start.
+    """
+
+    read: Select
+    compute: Callable[[sa.FromClause], sa.Select[Any]]
+
+
+@dataclass(frozen=True)
 class Derived:
     """A table computed inside the warehouse.
 
@@ -160,6 +171,7 @@ class Derived:
         reach: first day of which rows may change when inputs change from the given day on, where that is earlier; for
             tables without a subject.
         has_full_plan: whether computing all history of a subject is cheaper when it is asked for without a start.
+        columnar: the halves of the definition without a start, where the warehouse's own engine has no good plan.
     """
 
     table: sa.Table
@@ -170,6 +182,7 @@ class Derived:
     floor: Callable[[dt.date], dt.date] | None = None
     reach: Callable[[sa.Connection, dt.date], dt.date] | None = None
     has_full_plan: bool = True
+    columnar: Columnar | None = None
 
 
 def output(table: sa.Table, columns: Mapping[str, sa.ColumnElement[Any]]) -> list[sa.ColumnElement[Any]]:
@@ -212,6 +225,46 @@ def _days_between(element: days_between, compiler: SQLCompiler, **kw: Any) -> st
 def _days_between_sqlite(element: days_between, compiler: SQLCompiler, **kw: Any) -> str:
     later, earlier = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"CAST(julianday({later}) - julianday({earlier}) AS INTEGER)"
+
+
+class day_number(FunctionElement[int]):  # noqa: N801 - reads as a function
+    """A date as days since 1970-01-01."""
+
+    name = "day_number"
+    type = sa.Integer()
+    inherit_cache = True
+
+
+@compiles(day_number)
+def _day_number(element: day_number, compiler: SQLCompiler, **kw: Any) -> str:
+    (day,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"({day} - DATE '1970-01-01')"
+
+
+@compiles(day_number, "sqlite")
+def _day_number_sqlite(element: day_number, compiler: SQLCompiler, **kw: Any) -> str:
+    (day,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"CAST(julianday({day}) - 2440587.5 AS INTEGER)"
+
+
+class date_of(FunctionElement[dt.date]):  # noqa: N801 - reads as a function
+    """The date of a `day_number`."""
+
+    name = "date_of"
+    type = sa.Date()
+    inherit_cache = True
+
+
+@compiles(date_of)
+def _date_of(element: date_of, compiler: SQLCompiler, **kw: Any) -> str:
+    (number,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"(DATE '1970-01-01' + CAST({number} AS INTEGER))"
+
+
+@compiles(date_of, "sqlite")
+def _date_of_sqlite(element: date_of, compiler: SQLCompiler, **kw: Any) -> str:
+    (number,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"date(({number}) * 86400, 'unixepoch')"
 
 
 class month_start(FunctionElement[dt.date]):  # noqa: N801 - reads as a function

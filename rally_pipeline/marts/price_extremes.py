@@ -2,81 +2,76 @@
 
 Belongs here: extremes over moving windows, and since when a level was last seen. Does not belong here: returns.
 
-A moving maximum costs PostgreSQL the whole window for every row, which over three years of sessions is minutes for a
-few million rows. Here the days are cut into blocks as long as the window. A window then touches at most two blocks:
-its part in the own block is a running maximum from the block's first day, its part in the block before is a running
-maximum from the block's last day backwards, taken at the first row of the window. All of these are linear. The window
-of 60 sessions is short enough to be asked for directly.
+There are two plans, and they give the same rows. For the last days of a table (a scope with a start) each row asks the
+prices it is about: a few hundred bars by primary key. For all of history that would be every bar a thousand times, and
+neither SQLite nor PostgreSQL has a moving maximum that is linear, nor any way to the last greater value before a row
+that does not look at the rows between. So the whole is computed by an embedded DuckDB (`columnar.py`): windows by its
+segment trees; the last greater close in the row's own block of sessions, else in the last earlier block whose best
+close is good enough; and the day of a trough by packing the rank of a close and its day into one number.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from rally_pipeline.marts.index_performance import bars
-from rally_pipeline.marts.inputs import BASE_TOLERANCE_DAYS, Derived, Inputs, Scope, days_between, output, pct
+from rally_pipeline.marts.inputs import (
+    BASE_TOLERANCE_DAYS,
+    Columnar,
+    Derived,
+    Inputs,
+    Scope,
+    date_of,
+    day_number,
+    days_between,
+    output,
+    pct,
+)
 from rally_pipeline.schema import mart
 
 #: 52 weeks, as days.
 _52_WEEKS = 364
 #: 36 months in ``month_day_no``, where every month has 31 days. The window includes the same day 36 months earlier;
-#: that of a 29 February begins on 1 March when there was none.
+#: that of a 29 February begins on 1 March, since there was none.
 _36_MONTHS = 36 * 31
-#: Calendar days that surely hold the longest window.
-_BACK_DAYS = 3 * 366 + 1
+#: ``month_day_no`` of a 29 February, within its year.
+_29_FEBRUARY = 31 + 28
 _TROUGH_SESSIONS = 60
-#: Added to ``day_no`` so that it is positive for all of market history and integer division rounds one way.
+#: Added to a day's number so that it is positive for all of market history.
 _DAY_SHIFT = 365 * 300
+#: Shifted days are less, and a rank times this still fits an integer.
+_DAYS = 2**20
+#: Sessions in a block of the search backwards: about as many as there are blocks in twenty years.
+_BLOCK = 64
 
-
-@dataclass(frozen=True)
-class _Window:
-    """A moving window: its name, the column it is measured in, and how far back it reaches."""
-
-    name: str
-    position: str
-    length: int
-
-    @property
-    def block(self) -> str:
-        return f"block_{self.name}"
-
-
-_WINDOWS = (
-    _Window("52w", "day_no", _52_WEEKS),
-    _Window("3y", "month_day_no", _36_MONTHS),
-)
 _SIDES = ("high", "low")
+#: What `read` gives that is not made into something else.
+_GIVEN = ("symbol", "session_date", "close", "month_day_no", "window_52w_start", "window_3y_start")
+_OF_60 = {"high": "peak", "low": "trough"}
 
 
 def _best(side: str) -> Any:
     return sa.func.max if side == "high" else sa.func.min
 
 
-def _beats(side: str, one: sa.ColumnElement[Any], other: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+def _beats(side: str, one: Any, other: Any) -> sa.ColumnElement[bool]:
     return one > other if side == "high" else one < other
 
 
-def _better(side: str, one: sa.ColumnElement[Any], other: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The better of two values of which either may be NULL."""
-    return sa.case((sa.or_(one.is_(None), _beats(side, other, one)), other), else_=one)
+def _reaches(side: str, one: Any, other: Any) -> sa.ColumnElement[bool]:
+    return one >= other if side == "high" else one <= other
 
 
-def _numbered(inputs: Inputs, scope: Scope) -> sa.Subquery:
-    """Bars with a close, from three years before the scope's start on, numbered within their symbol."""
-    price, _instrument, session, joined, where = bars(inputs, scope, _BACK_DAYS)
-    in_order: dict[str, Any] = {"partition_by": price.c.symbol, "order_by": price.c.session_date}
-    last_60 = {**in_order, "rows": (1 - _TROUGH_SESSIONS, 0)}
-    of_all: list[sa.ColumnElement[Any]] = []
-    if scope.start is None:
-        # what only the whole of history can say
-        of_all = [sa.func.min(price.c.session_date).over(**in_order, rows=(None, 0)).label("first_date")]
-        of_all += [
-            _best(side)(price.c.close).over(**in_order, rows=(None, -1)).label(f"{side}_ever") for side in _SIDES
-        ]
+def _is_29_february(month_day_no: Any) -> sa.ColumnElement[bool]:
+    """Whether the session's window of three years begins the day after ``window_3y_start``."""
+    return month_day_no % (12 * 31) == _29_FEBRUARY  # type: ignore[no-any-return]
+
+
+def read(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
+    """The bars of the scope that have a close, with what their calendar says of the windows that end with them."""
+    price, _instrument, session, joined, where = bars(inputs, scope, 0)
     return (
         sa.select(
             price.c.symbol,
@@ -84,134 +79,228 @@ def _numbered(inputs: Inputs, scope: Scope) -> sa.Subquery:
             price.c.close,
             session.c.day_no,
             session.c.month_day_no,
+            session.c.window_52w_start,
             session.c.window_3y_start,
-            sa.func.row_number(type_=sa.Integer()).over(**in_order).label("row_no"),
-            sa.func.lag(price.c.close, type_=sa.Double()).over(**in_order).label("close_before"),
-            sa.func.lag(price.c.session_date, type_=sa.Date()).over(**in_order).label("date_before"),
-            *(_best(side)(price.c.close).over(**last_60).label(f"{side}_60") for side in _SIDES),
-            *of_all,
         )
         .select_from(joined)
         .where(*where)
-        .subquery("numbered")
     )
 
 
-def _blocked(inputs: Inputs, scope: Scope) -> sa.Subquery:
-    """Numbered bars with the block of each window they lie in."""
-    bar = _numbered(inputs, scope)
-    shift = {"day_no": _DAY_SHIFT}
-    blocks = (
-        ((bar.c[window.position] + shift.get(window.position, 0)) // (window.length + 1)).label(window.block)
-        for window in _WINDOWS
-    )
-    return sa.select(*bar.c, *blocks).subquery("blocked")
+# --- all of history
 
 
-def _running(inputs: Inputs, scope: Scope) -> sa.Subquery:
-    """Blocked bars with the best close of their block before them (``head``), and from them on (``tail``)."""
-    bar = _blocked(inputs, scope)
-    columns: list[sa.ColumnElement[Any]] = []
-    for window in _WINDOWS:
-        block = (bar.c.symbol, bar.c[window.block])
-        for side in _SIDES:
-            best = _best(side)(bar.c.close)
-            onward = {"partition_by": block, "order_by": bar.c.session_date}
-            back = {"partition_by": block, "order_by": bar.c.session_date.desc()}
-            columns.append(best.over(**onward, rows=(None, -1)).label(f"{side}_head_{window.name}"))
-            columns.append(best.over(**back, rows=(None, 0)).label(f"{side}_tail_{window.name}"))
-    return sa.select(*bar.c, *columns).subquery("running")
-
-
-def _reaching(inputs: Inputs, scope: Scope) -> sa.Subquery:
-    """Running bars with the block and the tail of the first row of each window."""
-    bar = _running(inputs, scope)
-    columns: list[sa.ColumnElement[Any]] = []
-    for window in _WINDOWS:
-        reach: dict[str, Any] = {
-            "partition_by": bar.c.symbol,
-            "order_by": bar.c[window.position],
-            "range_": (-window.length, 0),
-        }
-        for name in (window.block, *(f"{side}_tail_{window.name}" for side in _SIDES)):
-            first = sa.func.first_value(bar.c[name], type_=bar.c[name].type)
-            columns.append(first.over(**reach).label(f"first_{name}"))
-    return sa.select(*bar.c, *columns).subquery("reaching")
-
-
-def _best_of_last_60(inputs: Inputs, bar: sa.FromClause, side: str) -> Any:
-    """What the moving window says, asked of the table for a single row: for one whose last 60 sessions began before
-    the rows that were read.
+def _with_windows(given: sa.FromClause) -> sa.CTE:
+    """Bars with everything that a window function says: of each side the best close of each window and of the last 60
+    sessions, the latter packed with its day too.
     """
-    earlier = inputs.prices.alias(f"{side}_60_before")
-    last = (
-        sa.select(earlier.c.close)
-        .where(
+    rank = sa.func.dense_rank(type_=sa.BigInteger()).over(partition_by=given.c.symbol, order_by=given.c.close)
+    ranked = sa.select(*given.c, rank.label("close_rank")).subquery("ranked")
+    close, day = ranked.c.close, day_number(ranked.c.session_date) + _DAY_SHIFT
+    of_symbol: dict[str, Any] = {"partition_by": ranked.c.symbol}
+    order: dict[str, Any] = {**of_symbol, "order_by": ranked.c.day_no}
+    columns: list[sa.ColumnElement[Any]] = [
+        sa.func.row_number(type_=sa.Integer()).over(**order).label("row_no"),
+        sa.func.lag(close, type_=sa.Double()).over(**order).label("close_before"),
+        sa.func.lag(ranked.c.session_date, type_=sa.Date()).over(**order).label("date_before"),
+        sa.func.min(ranked.c.session_date).over(**of_symbol).label("first_date"),
+    ]
+    windows: dict[str, dict[str, Any]] = {
+        "52w": {**order, "range_": (-_52_WEEKS, 0)},
+        "3y": {**of_symbol, "order_by": ranked.c.month_day_no, "range_": (-_36_MONTHS, 0)},
+        "60": {**order, "rows": (1 - _TROUGH_SESSIONS, 0)},
+    }
+    # the latest day on a tie: of equal ranks the greatest day, which is the smallest number left of a whole
+    packed = {"high": ranked.c.close_rank * _DAYS + day, "low": ranked.c.close_rank * _DAYS + (_DAYS - 1 - day)}
+    for side in _SIDES:
+        best = _best(side)
+        columns += [best(close).over(**how).label(f"{side}_{window}") for window, how in windows.items()]
+        columns.append(best(packed[side]).over(**windows["60"]).label(f"{side}_60_packed"))
+    made = sa.select(*ranked.c, *columns).subquery("windowed")
+    block = (made.c.row_no // _BLOCK).label("block")
+    return sa.select(*made.c, block).cte("bar").prefix_with("MATERIALIZED")
+
+
+def _found_backwards(bar: sa.CTE, side: str) -> sa.Subquery:
+    """Of the rows that beat the session before the last earlier session at least as good, if there is one."""
+    earlier, sought = bar.alias(f"{side}_earlier"), bar.alias(f"{side}_sought")
+    near = (
+        sa.select(
+            sought.c.symbol,
+            sought.c.row_no,
+            sought.c.close,
+            sought.c.block,
+            sa.func.max(earlier.c.session_date).label("since_date"),
+        )
+        .select_from(
+            sought.outerjoin(
+                earlier,
+                sa.and_(
+                    earlier.c.symbol == sought.c.symbol,
+                    earlier.c.block == sought.c.block,
+                    earlier.c.row_no < sought.c.row_no,
+                    _reaches(side, earlier.c.close, sought.c.close),
+                ),
+            )
+        )
+        .where(_beats(side, sought.c.close, sought.c.close_before))
+        .group_by(sought.c.symbol, sought.c.row_no, sought.c.close, sought.c.block)
+        .cte(f"{side}_near")
+        .prefix_with("MATERIALIZED")
+    )
+    blocks = (
+        sa.select(bar.c.symbol, bar.c.block, _best(side)(bar.c.close).label("best"))
+        .group_by(bar.c.symbol, bar.c.block)
+        .subquery(f"{side}_block")
+    )
+    far = (
+        sa.select(near.c.symbol, near.c.row_no, near.c.close, sa.func.max(blocks.c.block).label("block"))
+        .select_from(
+            near.join(
+                blocks,
+                sa.and_(
+                    blocks.c.symbol == near.c.symbol,
+                    blocks.c.block < near.c.block,
+                    _reaches(side, blocks.c.best, near.c.close),
+                ),
+            )
+        )
+        .where(near.c.since_date.is_(None))
+        .group_by(near.c.symbol, near.c.row_no, near.c.close)
+        .subquery(f"{side}_far")
+    )
+    there = bar.alias(f"{side}_there")
+    hit = (
+        sa.select(far.c.symbol, far.c.row_no, sa.func.max(there.c.session_date).label("since_date"))
+        .select_from(
+            far.join(
+                there,
+                sa.and_(
+                    there.c.symbol == far.c.symbol,
+                    there.c.block == far.c.block,
+                    _reaches(side, there.c.close, far.c.close),
+                ),
+            )
+        )
+        .group_by(far.c.symbol, far.c.row_no)
+    )
+    at_once = sa.select(near.c.symbol, near.c.row_no, near.c.since_date).where(near.c.since_date.is_not(None))
+    return sa.union_all(at_once, hit).subquery(f"{side}_since")
+
+
+def compute(given: sa.FromClause) -> sa.Select[Any]:
+    """``mart_price_extremes_daily`` from all that `read` gives of the symbols that are in it."""
+    bar = _with_windows(given)
+    joined: Any = bar
+    facts: dict[str, Any] = {name: bar.c[name] for name in (*_GIVEN, "first_date")}
+    for side in _SIDES:
+        since = _found_backwards(bar, side)
+        joined = joined.outerjoin(since, sa.and_(since.c.symbol == bar.c.symbol, since.c.row_no == bar.c.row_no))
+        facts[f"{side}_since_date"] = sa.case(
+            (sa.not_(_beats(side, bar.c.close, bar.c.close_before)), bar.c.date_before), else_=since.c.since_date
+        )
+        facts |= {name: bar.c[name] for name in (f"{side}_52w", f"{side}_3y", f"{side}_60")}
+        place = bar.c[f"{side}_60_packed"] % _DAYS
+        day = place - _DAY_SHIFT if side == "high" else _DAYS - 1 - place - _DAY_SHIFT
+        facts[f"{side}_60_date"] = date_of(day)
+    return _finished(facts).select_from(joined)
+
+
+# --- the last days
+
+
+def _looked_up(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
+    """``mart_price_extremes_daily`` from the scope's start on, each row asking for the bars before it."""
+    bar = read(inputs, scope).cte("bar").prefix_with("MATERIALIZED")
+
+    def up_to_it(name: str) -> tuple[Any, sa.Select[Any]]:
+        earlier = inputs.prices.alias(name)
+        asked = sa.select(earlier.c.session_date).where(
             earlier.c.symbol == bar.c.symbol,
             earlier.c.session_date <= bar.c.session_date,
             earlier.c.close.is_not(None),
         )
-        .order_by(earlier.c.session_date.desc())
-        .limit(_TROUGH_SESSIONS)
-        .correlate(bar)
-        .subquery(f"{side}_60_last")
-    )
-    return sa.select(_best(side)(last.c.close)).correlate(bar).scalar_subquery()
+        return earlier, asked.correlate(bar)
 
-
-def _day_of(inputs: Inputs, bar: sa.FromClause, close: sa.ColumnElement[Any], name: str) -> Any:
-    """Last session up to the row's with exactly this close; the search ends at the first one found."""
-    earlier = inputs.prices.alias(name)
-    return (
-        sa.select(earlier.c.session_date)
-        .where(
-            earlier.c.symbol == bar.c.symbol,
-            earlier.c.session_date <= bar.c.session_date,
-            earlier.c.close == close,
+    facts: dict[str, Any] = {name: bar.c[name] for name in _GIVEN}
+    first, asked = up_to_it("history")
+    facts["first_date"] = asked.order_by(first.c.session_date).limit(1).scalar_subquery()
+    for side in _SIDES:
+        for window, start in (("52w", bar.c.window_52w_start), ("3y", bar.c.window_3y_start)):
+            earlier, asked = up_to_it(f"{side}_{window}_bar")
+            asked = asked.with_only_columns(_best(side)(earlier.c.close)).where(earlier.c.session_date >= start)
+            if window == "3y":
+                asked = asked.where(
+                    sa.or_(earlier.c.session_date > start, sa.not_(_is_29_february(bar.c.month_day_no)))
+                )
+            facts[f"{side}_{window}"] = asked.scalar_subquery()
+        earlier, asked = up_to_it(f"{side}_earlier")
+        facts[f"{side}_since_date"] = (
+            asked.where(earlier.c.session_date < bar.c.session_date, _reaches(side, earlier.c.close, bar.c.close))
+            .order_by(earlier.c.session_date.desc())
+            .limit(1)
+            .scalar_subquery()
         )
-        .order_by(earlier.c.session_date.desc())
-        .limit(1)
-        .correlate(bar)
-        .scalar_subquery()
-    )
-
-
-def _since(inputs: Inputs, bar: sa.FromClause, side: str, *, knows_all: bool) -> Any:
-    """Last earlier session with a close at least as good: most often the one before, else looked for backwards, which
-    ends at the first one found.
-    """
-    earlier = inputs.prices.alias(f"{side}_earlier")
-    close = earlier.c.close
-    found = (
-        sa.select(earlier.c.session_date)
-        .where(
-            earlier.c.symbol == bar.c.symbol,
-            earlier.c.session_date < bar.c.session_date,
-            close >= bar.c.close if side == "high" else close <= bar.c.close,
+        earlier, asked = up_to_it(f"{side}_60_bar")
+        last = asked.with_only_columns(earlier.c.close).order_by(earlier.c.session_date.desc()).limit(_TROUGH_SESSIONS)
+        of_60 = last.subquery(f"{side}_of_60")
+        facts[f"{side}_60"] = sa.select(_best(side)(of_60.c.close)).correlate(bar).scalar_subquery()
+    # materialised, or what was looked up would be looked up again wherever it is named
+    found = sa.select(*(fact.label(name) for name, fact in facts.items())).cte("found").prefix_with("MATERIALIZED")
+    facts = {name: found.c[name] for name in facts}
+    for side in _SIDES:
+        same = inputs.prices.alias(f"{side}_60_day")
+        facts[f"{side}_60_date"] = (
+            sa.select(same.c.session_date)
+            .where(
+                same.c.symbol == found.c.symbol,
+                same.c.session_date <= found.c.session_date,
+                same.c.close == found.c[f"{side}_60"],
+            )
+            .order_by(same.c.session_date.desc())
+            .limit(1)
+            .correlate(found)
+            .scalar_subquery()
         )
-        .order_by(earlier.c.session_date.desc())
-        .limit(1)
-        .correlate(bar)
-        .scalar_subquery()
-    )
-    branches: list[tuple[Any, Any]] = [(sa.not_(_beats(side, bar.c.close, bar.c.close_before)), bar.c.date_before)]
-    if knows_all:
-        ever = bar.c[f"{side}_ever"]
-        is_record = sa.or_(ever.is_(None), _beats(side, bar.c.close, ever))
-        branches.insert(0, (is_record, sa.cast(sa.null(), sa.Date())))
-    return sa.case(*branches, else_=found)
+    return _finished(facts)
 
 
-def _with_extremes_of_60(inputs: Inputs, bar: sa.FromClause, scope: Scope) -> sa.Subquery:
-    """The rows of the scope, with trough_close and peak_close."""
-    columns = []
-    for side, word in (("high", "peak"), ("low", "trough")):
-        close: Any = bar.c[f"{side}_60"]
-        if scope.start is not None:
-            is_short = bar.c.row_no < _TROUGH_SESSIONS
-            close = sa.case((is_short, _best_of_last_60(inputs, bar, side)), else_=close)
-        columns.append(close.label(f"{word}_close"))
-    return sa.select(*bar.c, *columns).where(scope.has_day(bar.c.session_date)).subquery("wanted")
+# --- both
+
+
+def _finished(facts: dict[str, Any]) -> sa.Select[Any]:
+    """The columns of the table from what was found about each row."""
+    close, day, first_date = facts["close"], facts["session_date"], facts["first_date"]
+    columns: dict[str, sa.ColumnElement[Any]] = {
+        "symbol": facts["symbol"],
+        "session_date": day,
+        "close": close,
+        "first_session_date": first_date,
+    }
+    starts = {
+        # a close at least as good lies before the window that begins with this day
+        "52w": (facts["window_52w_start"], sa.false()),
+        "3y": (facts["window_3y_start"], _is_29_february(facts["month_day_no"])),
+    }
+    has_history = {
+        # what the window's first day is, in days; history may begin up to a week after it
+        "52w": days_between(day, first_date) >= _52_WEEKS - BASE_TOLERANCE_DAYS,
+        "3y": days_between(first_date, facts["window_3y_start"]) <= BASE_TOLERANCE_DAYS,
+    }
+    for side in _SIDES:
+        since = facts[f"{side}_since_date"]
+        for window, (start, begins_later) in starts.items():
+            is_best = sa.or_(since.is_(None), since < start, sa.and_(since == start, begins_later))
+            columns[f"is_{window}_{side}"] = sa.case((has_history[window], is_best))
+            columns[f"{side}_{window}"] = facts[f"{side}_{window}"]
+        columns[f"{'highest' if side == 'high' else 'lowest'}_since_date"] = since
+        columns[f"{_OF_60[side]}_date"] = facts[f"{side}_60_date"]
+        columns[f"{_OF_60[side]}_close"] = facts[f"{side}_60"]
+    columns["rise_from_trough_pct"] = pct(close, facts["low_60"])
+    columns["fall_from_peak_pct"] = pct(close, facts["high_60"])
+    columns["drawdown_from_high_pct"] = pct(close, columns["high_52w"])
+    columns["rise_from_low_pct"] = pct(close, columns["low_52w"])
+    return sa.select(*output(mart.mart_price_extremes_daily, columns))
 
 
 def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
@@ -219,53 +308,14 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     compare with the earlier rows of the window only and are NULL where history begins more than 7 calendar days after
     the window's first day.
     """
-    bar = _with_extremes_of_60(inputs, _reaching(inputs, scope), scope)
-    if scope.start is None:
-        first_date: Any = bar.c.first_date
-    else:
-        history = inputs.prices.alias("history")
-        first_date = (
-            sa.select(history.c.session_date)
-            .where(history.c.symbol == bar.c.symbol, history.c.close.is_not(None))
-            .order_by(history.c.session_date)
-            .limit(1)
-            .correlate(bar)
-            .scalar_subquery()
-        )
-    columns: dict[str, sa.ColumnElement[Any]] = {
-        "symbol": bar.c.symbol,
-        "session_date": bar.c.session_date,
-        "close": bar.c.close,
-        "first_session_date": first_date,
-    }
-    missing_days = {
-        # what the window's first day is, in days; history may begin up to a week after it
-        "52w": days_between(bar.c.session_date, first_date) >= _52_WEEKS - BASE_TOLERANCE_DAYS,
-        "3y": days_between(first_date, bar.c.window_3y_start) <= BASE_TOLERANCE_DAYS,
-    }
-    for side in _SIDES:
-        for window in _WINDOWS:
-            name = window.name
-            reaches_back = bar.c[f"first_{window.block}"] < bar.c[window.block]
-            tail = sa.case((reaches_back, bar.c[f"first_{side}_tail_{name}"]))
-            before = _better(side, bar.c[f"{side}_head_{name}"], tail)
-            columns[f"{side}_{name}"] = sa.case((_beats(side, before, bar.c.close), before), else_=bar.c.close)
-            is_best = sa.or_(before.is_(None), _beats(side, bar.c.close, before))
-            columns[f"is_{name}_{side}"] = sa.case((missing_days[name], is_best))
-        columns[f"{'highest' if side == 'high' else 'lowest'}_since_date"] = _since(
-            inputs, bar, side, knows_all=scope.start is None
-        )
-        word = "peak" if side == "high" else "trough"
-        columns[f"{word}_close"] = bar.c[f"{word}_close"]
-        columns[f"{word}_date"] = sa.case(
-            (bar.c.close == bar.c[f"{word}_close"], bar.c.session_date),
-            else_=_day_of(inputs, bar, bar.c[f"{word}_close"], f"{word}_day"),
-        )
-    columns["rise_from_trough_pct"] = pct(bar.c.close, columns["trough_close"])
-    columns["fall_from_peak_pct"] = pct(bar.c.close, columns["peak_close"])
-    columns["drawdown_from_high_pct"] = pct(bar.c.close, columns["high_52w"])
-    columns["rise_from_low_pct"] = pct(bar.c.close, columns["low_52w"])
-    return sa.select(*output(mart.mart_price_extremes_daily, columns))
+    if scope.start is not None:
+        return _looked_up(inputs, scope)
+    return compute(read(inputs, scope).cte("given").prefix_with("MATERIALIZED"))
 
 
-PRICE_EXTREMES = Derived(mart.mart_price_extremes_daily, inputs=("core_price_resolved_daily",), select=select)
+PRICE_EXTREMES = Derived(
+    mart.mart_price_extremes_daily,
+    inputs=("core_price_resolved_daily",),
+    select=select,
+    columnar=Columnar(read, compute),
+)

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from rally_pipeline.errors import UsageError
 from rally_pipeline.marts import resolved
+from rally_pipeline.marts.columnar import fill, is_columnar
 from rally_pipeline.marts.flows import DERIVED_FLOWS
 from rally_pipeline.marts.index_performance import INDEX_PERFORMANCE
 from rally_pipeline.marts.inputs import Derived, Inputs, Scope, current_inputs
@@ -232,6 +233,8 @@ def _recompute(connection: sa.Connection, derived: Derived, inputs: Inputs, scop
     if derived.subject is not None:
         gone = gone.where(scope.has_subject(table.c[derived.subject]))
     connection.execute(gone)
+    if is_columnar(derived, scope):
+        return fill(connection, derived, inputs, scope, table)
     names = [column.name for column in table.columns]
     insert = sa.insert(table).from_select(names, derived.select(inputs, scope))
     rows = connection.execute(insert, execution_options={"preserve_rowcount": True}).rowcount

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from rally_pipeline.marts import EVERYTHING, current_inputs, mark_all_stale, mark_stale, refresh
+from rally_pipeline.marts import current_inputs, mark_all_stale, mark_stale, refresh
+from rally_pipeline.marts.asof import materialise
 from rally_pipeline.marts.refresh import DERIVED_PRICES
 from rally_pipeline.schema import core, metadata
 from rally_pipeline.schema.ops import ops_stale
@@ -46,12 +47,11 @@ def _stored(connection: sa.Connection, table: sa.Table) -> pd.DataFrame:
 
 def _defined(connection: sa.Connection) -> dict[str, pd.DataFrame]:
     """What each definition gives as a whole, computed from the tables as they stand."""
-    return {
-        derived.table.name: oracle.frame(
-            derived.table.name, connection.execute(derived.select(current_inputs(), EVERYTHING)).mappings()
-        )
-        for derived in DERIVED_PRICES
-    }
+    found = {}
+    for derived in DERIVED_PRICES:
+        whole = sa.select(materialise(connection, derived, current_inputs()))
+        found[derived.table.name] = oracle.frame(derived.table.name, connection.execute(whole).mappings())
+    return found
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -110,6 +110,42 @@ def test_refreshing_what_changed_gives_the_whole(connection: sa.Connection, seed
         for derived in DERIVED_PRICES:
             name = derived.table.name
             oracle.assert_same(name, _stored(connection, derived.table), whole[name], relative=1e-12)
+
+
+_SERIES = {
+    "RISES": [100 + n * 0.5 for n in range(800)],
+    "FALLS": [500 - n * 0.5 for n in range(800)],
+    "STAYS": [20.0] * 800,
+    "SAW": [50 + (n % 7) - (n // 300) for n in range(800)],
+    "SPIKES": [10 + (200 - n / 10 if n % 129 == 0 else n / 1000) for n in range(800)],
+    "FEW": [5.0, 5.0, 4.0],
+}
+
+
+def test_extremes_of_awkward_series(connection: sa.Connection) -> None:
+    """Rising, falling, level and toothed closes, longer than the blocks and windows of the plan: by hand, as a whole;
+    and the last days of each, looked up one by one, are the same rows.
+    """
+    days = [day.date() for day in pd.bdate_range("2020-06-01", periods=830)]
+    world = oracle.World()
+    world.tables["core_session"] = oracle.session_rows("HK", days)
+    instrument = dict.fromkeys(c.name for c in core.core_instrument.columns)
+    for number, (symbol, closes) in enumerate(_SERIES.items()):
+        more = {"symbol": symbol, "name": symbol, "market": "HK", "currency": "HKD", "kind": "share"}
+        world.tables["core_instrument"].append({**instrument, **more})
+        # each begins on another day, and lacks a close now and then
+        for n, (day, close) in enumerate(zip(days[number * 5 :], closes, strict=False)):
+            given = None if n % 50 == 49 else float(close)
+            world.tables["core_price_daily"].append(oracle.price_row(symbol, day, "yahoo", given, "HKD"))
+    world.write(connection)
+    mark_all_stale(connection)
+    refresh(connection)
+    expected = oracle.compute(world)["mart_price_extremes_daily"]
+    table = metadata.tables["mart_price_extremes_daily"]
+    oracle.assert_same(table.name, _stored(connection, table), expected)
+    mark_stale(connection, {"core_price_daily": dict.fromkeys(_SERIES, dt.date(2023, 6, 1))})
+    refresh(connection)
+    oracle.assert_same(table.name, _stored(connection, table), expected, relative=1e-12)
 
 
 @pytest.mark.slow

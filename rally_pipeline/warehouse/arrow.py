@@ -1,0 +1,126 @@
+"""Rows between a warehouse and a columnar engine: a query as an Arrow table, and a DuckDB relation into a table.
+
+Both work within the caller's transaction. Belongs here: the conversion. Does not belong here: what is read, computed or
+written; frames of facts go in through `load.py`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+_BATCH_ROWS = 65_536
+
+
+def arrow_of(type_: sa.types.TypeEngine[Any]) -> pa.DataType:
+    """The Arrow type of a column that is computed with: dates are date32.
+
+    Raises:
+        TypeError: nothing here computes with such a column.
+    """
+    for known, found in (
+        (sa.Boolean, pa.bool_()),
+        (sa.Date, pa.date32()),
+        (sa.BigInteger, pa.int64()),
+        (sa.Integer, pa.int32()),
+        (sa.Double, pa.float64()),
+        (sa.String, pa.string()),
+    ):
+        if isinstance(type_, known):
+            return found
+    raise TypeError(f"no Arrow type for {type_!r}")
+
+
+def read_arrow(connection: sa.Connection, query: sa.Select[Any]) -> pa.Table:
+    """What a query gives, as an Arrow table with its column names."""
+    schema = pa.schema([pa.field(column.name, arrow_of(column.type)) for column in query.selected_columns])
+    if connection.dialect.name == "postgresql":
+        return _copied_out(connection, query, schema)
+    plain = sa.select(*(_plain(column) for column in query.subquery().c))
+    text = str(plain.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+    # the driver's own cursor: what SQLAlchemy makes of a row costs more than reading it
+    cursor = connection.connection.cursor()
+    batches = []
+    try:
+        cursor.execute(text)
+        while rows := cursor.fetchmany(_BATCH_ROWS):
+            cells = zip(*rows, strict=True)
+            arrays = [_array(values, field.type) for values, field in zip(cells, schema, strict=True)]
+            batches.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+    finally:
+        cursor.close()
+    return pa.Table.from_batches(batches, schema)
+
+
+def _plain(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """A column as SQLite stores it, without the work of making Python's dates of it."""
+    return sa.type_coerce(column, sa.Text()) if isinstance(column.type, sa.Date) else column
+
+
+def _array(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
+    return pa.array(values, pa.string()).cast(type_) if pa.types.is_date(type_) else pa.array(values, type_)
+
+
+def _copied_out(connection: sa.Connection, query: sa.Select[Any], schema: pa.Schema) -> pa.Table:
+    import pyarrow.csv as pa_csv
+
+    text = str(query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})).replace("%%", "%")
+    sink = io.BytesIO()
+    cursor: Any = connection.connection.cursor()
+    with cursor, cursor.copy(f"COPY ({text}) TO STDOUT (FORMAT csv)") as copy:
+        for part in copy:
+            sink.write(part)
+    if not sink.tell():
+        return schema.empty_table()
+    sink.seek(0)
+    # quoted texts are texts, even where they are empty; nothing between two commas is NULL
+    convert = pa_csv.ConvertOptions(
+        column_types=schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+    )
+    return pa_csv.read_csv(sink, pa_csv.ReadOptions(column_names=schema.names), convert_options=convert)
+
+
+def write_relation(connection: sa.Connection, table: sa.Table, relation: Any) -> int:
+    """Appends what a DuckDB relation gives to a table with the same columns in the same order; returns how many rows.
+
+    It loads fastest when ordered by the primary key.
+    """
+    if connection.dialect.name == "postgresql":
+        return _copied_in(connection, table, relation)
+    return _inserted(connection, table, relation)
+
+
+def _inserted(connection: sa.Connection, table: sa.Table, relation: Any) -> int:
+    # as SQLite stores them: dates are texts
+    columns = (f'CAST("{c.name}" AS VARCHAR)' if isinstance(c.type, sa.Date) else f'"{c.name}"' for c in table.columns)
+    name = connection.dialect.identifier_preparer.format_table(table)
+    statement = f"INSERT INTO {name} VALUES ({', '.join('?' * len(table.columns))})"
+    cursor = connection.connection.cursor()
+    rows = 0
+    try:
+        for batch in relation.project(", ".join(columns)).to_arrow_reader(_BATCH_ROWS):
+            cursor.executemany(statement, zip(*(column.to_pylist() for column in batch.columns), strict=True))
+            rows += batch.num_rows
+    finally:
+        cursor.close()
+    return rows
+
+
+def _copied_in(connection: sa.Connection, table: sa.Table, relation: Any) -> int:
+    import pyarrow.csv as pa_csv
+
+    options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
+    statement = f"COPY {connection.dialect.identifier_preparer.format_table(table)} FROM STDIN (FORMAT csv)"
+    cursor: Any = connection.connection.cursor()
+    rows = 0
+    with cursor, cursor.copy(statement) as copy:
+        for batch in relation.to_arrow_reader(_BATCH_ROWS):
+            sink = io.BytesIO()
+            pa_csv.write_csv(batch, sink, options)
+            copy.write(sink.getbuffer())
+            rows += batch.num_rows
+    return rows
