@@ -25,7 +25,7 @@ _LUNAR_NEW_YEAR = "lunar_new_year_"
 _MADE = (NoRule("computed from a mart"),)
 #: Spells of a select for an engine; DuckDB takes what PostgreSQL does.
 _DIALECTS: dict[str, Callable[[], sa.Dialect]] = {
-    "sqlite": lambda: sqlite.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
+    "sqlite": lambda: sqlite.dialect(paramstyle="named"),
     "postgresql": lambda: postgresql.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
     "duckdb": lambda: postgresql.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
 }
