@@ -9,12 +9,15 @@ INSTALLED := $(VENV)/.installed
 BENCH := rally_pipeline_tests/bench
 BENCH_VENV := .venv-bench
 BENCH_INSTALLED := $(BENCH_VENV)/.installed
+# Apache Superset needs other versions of what this project needs: an environment of its own.
+SUPERSET_VENV := .venv-superset
+SUPERSET_LOCK := rally_pipeline_tests/bi/superset.lock
 export RALLY_HOME ?= $(CURDIR)/.rally
 # Bytecode is compiled once at installation; without it every start costs seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help audit install demo test eval fuzz ui lint format lock bench readers clean soak
+.PHONY: help audit install demo test test-slow test-bi eval fuzz ui lint format lock bench readers clean soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +45,20 @@ test: $(INSTALLED) ## Run the tests (starts its own PostgreSQL; no network)
 
 test-slow: $(INSTALLED) ## Run the long tests: whole demo runs, the UI, daemons, killed processes, long histories
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow $(PYTEST_ARGS)
+
+# The first call installs Superset from its own lock (about a minute); Chromium makes the pictures in build/.
+test-bi: $(INSTALLED) $(SUPERSET_VENV)/.installed ## Import what BI tools get into a real Apache Superset and look (minutes)
+	@SUPERSET_ENV=$(CURDIR)/$(SUPERSET_VENV) $(BIN)/python -m pytest -n 0 --timeout=0 \
+	  rally_pipeline_tests/bi/check_superset.py $(PYTEST_ARGS)
+
+$(SUPERSET_VENV)/.installed: $(SUPERSET_LOCK) $(INSTALLED)
+	@echo "installing Apache Superset into $(SUPERSET_VENV)"
+	@test -x $(SUPERSET_VENV)/bin/python || $(PYTHON) -m venv $(SUPERSET_VENV)
+	@if test -x $(BIN)/uv; then $(BIN)/uv pip install --quiet --python $(SUPERSET_VENV)/bin/python --require-hashes \
+	    --compile-bytecode -r $(SUPERSET_LOCK); \
+	  else $(SUPERSET_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r $(SUPERSET_LOCK); fi
+	@touch $@
 
 ui: $(INSTALLED) ## Open the Dagster UI on http://127.0.0.1:3000 with the same home
 	@$(BIN)/rally-pipeline ui
@@ -98,4 +115,4 @@ lock: $(INSTALLED) ## Resolve requirements.lock anew from pyproject.toml
 	  --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o $(BENCH)/peers.lock
 
 clean: ## Remove the environment and caches; data in RALLY_HOME stays
-	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(BENCH_VENV) $(SUPERSET_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -20,7 +20,7 @@ from rally_pipeline.errors import RallyError
 
 if TYPE_CHECKING:
     from rally_pipeline.quarantine import QuarantinedRow
-    from rally_pipeline.settings import Settings
+    from rally_pipeline.settings import Profile, Settings
     from rally_pipeline.workspace import Workspace
 
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
@@ -695,6 +695,68 @@ def dictionary(table: str | None, as_json: bool, as_markdown: bool) -> None:
         _echo(view.table_lines(entry))
         click.echo("")
         write_table(view.column_rows(entry), ("column", "type", "unit", "description", "rules", "from"), sys.stdout)
+
+
+@cli.group()
+def bi() -> None:
+    """Write definitions for BI tools, made from the declarations of the tables; docs/bi.md says how to use them."""
+
+
+_DATABASE = "URL of the warehouse, or duckdb:////path/to/rally.duckdb, as the tool reaches it (default: the warehouse)."
+
+
+@bi.command(name="superset")
+@click.option("--to", "path", required=True, type=click.Path(dir_okay=False, path_type=Path), help="ZIP file to write.")
+@click.option("--database", metavar="URL", help=_DATABASE)
+@click.option("--name", help="Name of connection and dashboard; bundles of different names live side by side.")
+def bi_superset(path: Path, database: str | None, name: str | None) -> None:
+    """Write a bundle that Apache Superset imports: connection, datasets, charts and a dashboard; no password in it."""
+    from rally_pipeline.publish.bi.superset import write_bundle
+    from rally_pipeline.settings import load_settings
+
+    settings = load_settings()
+    count = write_bundle(path, database or settings.resolved_warehouse_url, _profile(settings), name)
+    click.echo(f"{count} files in {path}", err=True)
+
+
+@bi.command(name="powerbi")
+@click.option("--to", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder.")
+@click.option("--from", "source", metavar="PLACE", help="PostgreSQL URL, or folder of published tables (the default).")
+def bi_powerbi(folder: Path, source: str | None) -> None:
+    """Write a data source (.pbids) and a typed Power Query for each table, for Power BI."""
+    from rally_pipeline.publish.bi.powerbi import write_powerbi
+    from rally_pipeline.settings import load_settings
+
+    settings = load_settings()
+    written = write_powerbi(folder, source or str(settings.published_dir), _profile(settings))
+    click.echo(f"{len(written)} files in {folder}", err=True)
+
+
+@bi.command(name="sql")
+@click.argument("view", required=False)
+@click.option("--engine", type=click.Choice(["sqlite", "postgresql", "duckdb"]), help="Default: of the warehouse.")
+def bi_sql(view: str | None, engine: str | None) -> None:
+    """Print the SQL of VIEW, for tools that take a query (Metabase, DBeaver, Excel); without VIEW: which there are."""
+    from rally_pipeline.console import write_table
+    from rally_pipeline.publish.bi import views
+    from rally_pipeline.publish.bi.connections import parse
+    from rally_pipeline.settings import load_settings
+
+    if view is None:
+        rows = [{"view": v.name, "one row per": v.grain, "description": v.description} for v in views.views()]
+        write_table(rows, ("view", "one row per", "description"), sys.stdout)
+    else:
+        named = engine or parse(load_settings().resolved_warehouse_url)[0]
+        click.echo(views.view(view).sql(named))
+
+
+def _profile(settings: Settings) -> Profile:
+    """Whose data it is: what the warehouse says, else what is set, else live."""
+    from rally_pipeline.settings import Profile
+    from rally_pipeline.workspace import look_at
+
+    workspace = look_at(settings)
+    return workspace.profile if workspace else settings.profile or Profile.LIVE
 
 
 @cli.command()
