@@ -29,8 +29,8 @@ from rally_pipeline.warehouse.engine import Warehouse, normalise_url, open_wareh
 
 #: Begins the name of a home that is being restored.
 RESTORING = ".restoring-"
-#: Statements of a warehouse about itself that depend on the engine; made anew.
-_OF_THE_ENGINE = ("shape.", "comments")
+#: Statements of a warehouse about itself that hold for one database; made anew, or by `rally-pipeline grant`.
+_OF_THE_ENGINE = ("shape.", "comments", "readers")
 
 
 @dataclass(frozen=True)
@@ -206,8 +206,9 @@ def _fill(backup: Backup, url: str, lock_timeout_seconds: float, progress: Calla
                 if table is None:
                     table = sa.Table(name, sa.MetaData(), autoload_with=connection)
                 _load(connection, table, backup, dumped[name])
-            _state(connection, tables.read(backup.folder, dumped[ops.ops_warehouse.name]))
             schema_version.prepare_in(connection, Profile(said.profile))
+            # After what is new and empty was made, which forgets what it was filled from.
+            _state(connection, tables.read(backup.folder, dumped[ops.ops_warehouse.name]))
             again = []
             for table in schema_version.derived_tables():
                 progress(f"restoring {table.name}")

@@ -128,9 +128,9 @@ def sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
             # Days repeat from subject to subject: each is made a text once.
             codes, days = pd.factorize(array)
             texts = np.append(np.datetime_as_string(days, unit="D").astype(object), "NaT")[codes].tolist()
-        else:
-            texts = [t.replace("T", " ") for t in np.datetime_as_string(array, unit="us").tolist()]
-        return [None if text == "NaT" else text for text in texts] if series.hasnans else texts
+            return [None if text == "NaT" else text for text in texts] if series.hasnans else texts
+        texts = np.datetime_as_string(array, unit="us").tolist()
+        return [None if text == "NaT" else text.replace("T", " ") for text in texts]
     if isinstance(column.type, sa.BigInteger | sa.Integer) and not isinstance(column.type, sa.Boolean):
         if series.dtype.kind == "f":
             if series.isna().any():
