@@ -20,5 +20,7 @@ from rally_pipeline.warehouse.load import sqlite_list
         (sa.Text(), ["", None], ["", None]),
     ],
 )
-def test_a_missing_value_is_null(type_: sa.types.TypeEngine[object], values: list[object], stored: list[object]) -> None:
+def test_a_missing_value_is_null(
+    type_: sa.types.TypeEngine[object], values: list[object], stored: list[object]
+) -> None:
     assert sqlite_list(pd.Series(values), sa.Column("x", type_)) == stored
