@@ -1,4 +1,4 @@
-"""Whole processes at once: two runs, one that is killed while another waits, imports, readers beside a run."""
+"""Whole processes at once: runs of which one is killed while others wait, the same file twice, readers beside a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rally_pipeline_tests.workspaces import ROOT, environment, open_at, price_cs
 pytestmark = pytest.mark.slow
 
 #: A small part of a nightly run of the demo world, which needs no network.
-RUN = ("run", "--from", "2025-02-12", "--to", "2025-02-14", "--markets", "DE,FX")
+RUN = ("run", "--from", "2025-02-13", "--to", "2025-02-14", "--markets", "DE")
 PRICE = core.core_price_daily
 
 
@@ -48,7 +48,7 @@ def program(arguments: Sequence[object], env: Mapping[str, str]) -> subprocess.P
 
 def finish(*processes: subprocess.Popen[str]) -> list[tuple[str, str]]:
     """What they wrote to standard output and error; none of them failed."""
-    said = [process.communicate(timeout=300) for process in processes]
+    said = [process.communicate(timeout=400) for process in processes]
     for process, (out, err) in zip(processes, said, strict=True):
         assert process.returncode == 0, f"{out}\n{err}"
         assert "Traceback" not in err
@@ -67,46 +67,6 @@ def assert_as_if_by_one(workspace: Workspace, tmp_path: Path) -> None:
     assert rows_of(workspace, "ops_stale") == []
 
 
-def test_two_runs_at_once_leave_what_one_would(tmp_path: Path) -> None:
-    """Both end well, and one says that it waited. They take turns job by job, whatever the engine is."""
-    home = tmp_path / "home"
-    env = environment(home, RALLY_PROFILE="demo")
-    workspace = open_at(home, profile=Profile.DEMO)
-    said = finish(start(RUN, env), start(RUN, env))
-    assert any(re.search(r"waiting for another run of .*, PID \d+ on ", err) for _, err in said), said
-    assert all(re.search(r" s, ok$", out, re.MULTILINE) for out, _ in said), said
-    assert_as_if_by_one(workspace, tmp_path)
-    assert {row["outcome"] for row in rows_of(workspace, "ops_run")} == {"ok"}
-    workspace.warehouse.engine.dispose()
-
-
-#: The steps of a run about a market, and what follows, without Dagster and so without its pools.
-_MARKET = """
-import datetime as dt, sys
-from rally_pipeline.market_run import fetch_market, load_market
-from rally_pipeline.marts.refresh import refresh
-from rally_pipeline.settings import load_settings
-from rally_pipeline.workspace import open_workspace
-workspace = open_workspace(load_settings())
-for market in ("DE", "FX"):
-    span = (workspace, market, dt.date(2025, 2, 3), dt.date(2025, 2, 14))
-    assert not fetch_market(*span, run_id=sys.argv[1]).failures
-    assert not load_market(*span, run_id=sys.argv[1]).still
-with workspace.warehouse.write() as connection:
-    refresh(connection)
-"""
-
-
-def test_two_processes_with_the_same_market_leave_what_one_would(tmp_path: Path, warehouse_url: str) -> None:
-    """The warehouse itself keeps them apart: without pools, both fetch, both load what both fetched, both compute."""
-    home = tmp_path / "home"
-    env = environment(home, warehouse_url, RALLY_PROFILE="demo")
-    workspace = open_at(home, warehouse_url, profile=Profile.DEMO)
-    finish(*(program(["-c", _MARKET, name], env) for name in ("one", "other")))
-    assert_as_if_by_one(workspace, tmp_path)
-    workspace.warehouse.engine.dispose()
-
-
 #: A run that stops while it loads, holding its place in the pool.
 _VICTIM = """
 import sys, time
@@ -121,54 +81,71 @@ main(sys.argv[2:])
 """
 
 
-def test_a_run_goes_on_when_the_one_it_waits_for_is_killed(tmp_path: Path) -> None:
+def test_runs_at_once_leave_what_one_would(tmp_path: Path) -> None:
+    """Two wait for a third and say so; it is killed in the middle, they take turns, and both end well."""
     home, marker = tmp_path / "home", tmp_path / "blocked"
     env = environment(home, RALLY_PROFILE="demo")
-    victim = subprocess.Popen([sys.executable, "-c", _VICTIM, str(marker), *RUN], env=env, cwd=ROOT)
-    waiting = None
+    workspace = open_at(home, profile=Profile.DEMO)
+    processes = [victim := program(["-c", _VICTIM, marker, *RUN], env)]
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 180
         while not marker.exists():
             assert victim.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        waiting = start(RUN, env)
-        assert waiting.stderr is not None
-        first = next(line for line in waiting.stderr if "waiting for" in line)
-        assert f"PID {victim.pid} on " in first
+        processes += [start(RUN, env), start(RUN, env)]
+        for process in processes[1:]:
+            assert process.stderr is not None
+            line = next(line for line in process.stderr if "waiting for" in line)
+            assert re.search(rf"another run of .*, PID {victim.pid} on .*, since ", line)
         os.kill(victim.pid, signal.SIGKILL)
         victim.wait()
-        finish(waiting)
+        said = finish(*processes[1:])
     finally:
-        for process in (victim, waiting):
-            if process is not None and process.poll() is None:
+        for process in processes:
+            if process.poll() is None:
                 process.kill()
-                process.wait()
-    workspace = open_at(home)
-    assert {row["session_date"].isoformat() for row in rows_of(workspace, PRICE)} == {
-        "2025-02-12",
-        "2025-02-13",
-        "2025-02-14",
-    }
+                process.communicate()
+    assert all(re.search(r" s, ok$", out, re.MULTILINE) for out, _ in said), said
+    assert_as_if_by_one(workspace, tmp_path)
+    assert {row["session_date"].isoformat() for row in rows_of(workspace, PRICE)} == {"2025-02-13", "2025-02-14"}
     workspace.warehouse.engine.dispose()
 
 
-def test_the_same_file_by_two_processes_and_another_during_a_run(tmp_path: Path, warehouse_url: str) -> None:
+#: The steps of a run about a market, a file, and what follows, without Dagster and so without any order but the
+#: warehouse's own.
+_MARKET = """
+import datetime as dt, sys
+from pathlib import Path
+from rally_pipeline.imports import import_files, price_payload
+from rally_pipeline.market_run import fetch_market, load_market
+from rally_pipeline.settings import load_settings
+from rally_pipeline.workspace import open_workspace
+workspace = open_workspace(load_settings())
+span = (workspace, "DE", dt.date(2025, 2, 3), dt.date(2025, 2, 14))
+assert not fetch_market(*span, run_id=sys.argv[1]).failures
+load_market(*span, run_id=sys.argv[1])
+def read(path, workspace):
+    return price_payload(path, workspace, source="desk", symbol="0700.HK", price_basis=None)
+report = import_files(workspace, [Path(sys.argv[2])], read, known_at=None, refresh_marts=True)
+assert report.ok
+print(report.files[0].outcome.merged)
+"""
+
+
+def test_two_processes_with_the_same_market_and_file_leave_what_one_would(tmp_path: Path, warehouse_url: str) -> None:
+    """Both fetch, both load what both fetched, both compute; of the file, one says that all of it is new."""
     home, file = tmp_path / "home", tmp_path / "0700.csv"
     env = environment(home, warehouse_url, RALLY_PROFILE="demo")
     workspace = open_at(home, warehouse_url, profile=Profile.DEMO)
     days = workspace.calendars.known_sessions("HK", dt.date(2024, 12, 2), dt.date(2025, 2, 14))
     file.write_bytes(price_csv([(day, 9, 13, 8, 10 + n / 100, 10 + n) for n, day in enumerate(days)]))
-    arguments = ("import", "prices", file, "--symbol", "0700.HK", "--source", "desk")
-    _, *imports = finish(start(RUN, env), start(arguments, env), start(arguments, env))
-    counts = sorted(
-        tuple(map(int, re.search(r": (\d+) new, (\d+) changed, (\d+) already known", out).groups()))  # type: ignore[union-attr]
-        for out, _ in imports
-    )
+    said = finish(*(program(["-c", _MARKET, name, file], env) for name in ("one", "other")))
+    counts = sorted(tuple(map(int, re.findall(r"(?:new|changed|same)=(\d+)", out)[-3:])) for out, _ in said)
     assert counts == [(0, 0, len(days)), (len(days), 0, 0)]
     assert len(rows_of(workspace, PRICE, PRICE.c.source == "desk")) == len(days)
     assert rows_of(workspace, PRICE, PRICE.c.symbol == "^GDAXI") != []
-    assert rows_of(workspace, "ops_stale") == []
+    assert_as_if_by_one(workspace, tmp_path)
     workspace.warehouse.engine.dispose()
 
 
