@@ -15,7 +15,7 @@ from rally_pipeline.orchestration.declared import LINEAGE, declared, lineage_met
 from rally_pipeline.orchestration.ingest_assets import WRITER_POOL
 from rally_pipeline.orchestration.mart_assets import asset_keys, deps_of
 from rally_pipeline.orchestration.partitions import weekdays
-from rally_pipeline.orchestration.resources import WORKSPACE, RunWorkspace
+from rally_pipeline.orchestration.resources import AUDITS_APPENDED, AUDITS_WITHDRAWN, WORKSPACE, RunWorkspace
 from rally_pipeline.schema import metadata
 
 AUDIT = dg.AssetKey(["mart_claim_audit"])
@@ -51,8 +51,8 @@ def audit_asset(markets: Sequence[str], database: str) -> dg.AssetsDefinition:
         said = {
             "claims": report.claims,
             "claims_audited": report.audited,
-            "audits_appended": report.appended,
-            "audits_withdrawn": report.withdrawn,
+            AUDITS_APPENDED: report.appended,
+            AUDITS_WITHDRAWN: report.withdrawn,
             **report.verdicts,
         }
         return evidence.materialized(context, {**found, **said, LINEAGE: lineage})

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from rally_pipeline.workspace import Workspace
 
 WORKSPACE = "workspace"
-#: Metadata of a mart: how many rows the step computed.
-ROWS_COMPUTED = "rows_computed"
+#: Metadata of a mart: how many rows the step computed; of the audits: how many stand that did not, or no longer do.
+ROWS_COMPUTED, AUDITS_APPENDED, AUDITS_WITHDRAWN = "rows_computed", "audits_appended", "audits_withdrawn"
 #: How many days back a run looks for what an earlier one archived and did not register.
 _LOOK_BACK_DAYS = 7
 
@@ -116,12 +116,13 @@ def _take_up_archived(workspace: Workspace) -> None:
 
 
 def _others_computed(settings: Settings, context: dg.InitResourceContext, run_id: str) -> bool:
-    """Whether steps of the run computed marts in other processes, of which this one's ledger knows nothing."""
+    """`Ledger.has_computed` of the run's steps in other processes, of which this one's ledger knows nothing."""
     if settings.executor is Executor.IN_PROCESS or context.instance is None:
         return False
     entries: Any = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     found = (entry.dagster_event.step_materialization_data.materialization.metadata for entry in entries)
-    return any(int(metadata[ROWS_COMPUTED].value) > 0 for metadata in found if ROWS_COMPUTED in metadata)
+    said = (ROWS_COMPUTED, AUDITS_APPENDED, AUDITS_WITHDRAWN)
+    return any(int(metadata[name].value) > 0 for metadata in found for name in said if name in metadata)
 
 
 def _write_quality(workspace: Workspace, run_id: str, context: dg.InitResourceContext) -> None:
