@@ -180,7 +180,7 @@ class MemoryGauge:
         return None if self._start is None else max(0, _status("VmHWM") - self._start) / _MIB
 
     def peak_mb(self) -> float | None:
-        """The whole memory at its highest point since the gauge was made, in MiB; None where the machine does not tell."""
+        """The whole memory at its highest point since then, in MiB; None where the machine does not tell."""
         return None if self._start is None else _status("VmHWM") / _MIB
 
 
