@@ -656,6 +656,7 @@ def _expected_sessions(batch: Batch) -> Observation:
     limit = pd.Timestamp(batch.known_at).tz_convert("UTC").tz_localize(None) - SETTLING
     missing: dict[str, list[str]] = {}
     count = 0
+    of_market: dict[str, tuple[npt.NDArray[np.datetime64], Verdicts]] = {}
     for name, days in frame.groupby(subject, sort=False)["session_date"]:
         market = market_of(str(name), batch)
         if market is None:
@@ -666,11 +667,14 @@ def _expected_sessions(batch: Batch) -> Observation:
             first = min(first, np.datetime64(batch.start, "s"))
         if batch.end is not None:
             last = max(last, np.datetime64(batch.end, "s"))
-        sessions = closes(batch.calendars, market)
-        index = sessions.index.to_numpy().astype("M8[s]")
-        begin, end = np.searchsorted(index, first), np.searchsorted(index, last, side="right")
-        over = (sessions.iloc[begin:end] <= limit).to_numpy()
-        absent = np.setdiff1d(index[begin:end][over], have)
+        if market not in of_market:
+            sessions = closes(batch.calendars, market)
+            of_market[market] = sessions.index.to_numpy().astype("M8[s]"), (sessions <= limit).to_numpy()
+        index, over = of_market[market]
+        asked = slice(np.searchsorted(index, first), np.searchsorted(index, last, side="right"))
+        if np.array_equal(index[asked], have):
+            continue  # every session, as nearly always: nothing to sort
+        absent = np.setdiff1d(index[asked][over[asked]], have)
         if len(absent):
             count += len(absent)
             missing[str(name)] = [str(day) for day in absent[:20].astype("M8[D]")]

@@ -19,6 +19,7 @@ import contextlib
 import ctypes
 import gc
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -39,10 +40,17 @@ class Taken:
         seconds: of each run, in their order.
         peak_mb: how far the process's memory rose at most above where it stood when a run began (for a process of its
             own: its whole peak), in MiB; None where the machine does not tell.
+        processor_seconds: of each run, user and system, if it was a process of its own.
     """
 
     seconds: tuple[float, ...]
     peak_mb: float | None = None
+    processor_seconds: tuple[float, ...] = ()
+
+    @property
+    def median_processor(self) -> float:
+        """The middle of the processor's seconds; only of whole processes."""
+        return statistics.median(self.processor_seconds)
 
     @property
     def median(self) -> float:
@@ -180,7 +188,7 @@ class MemoryGauge:
         return None if self._start is None else max(0, _status("VmHWM") - self._start) / _MIB
 
     def peak_mb(self) -> float | None:
-        """The whole memory at its highest point since the gauge was made, in MiB; None where the machine does not tell."""
+        """The whole memory at its highest point since then, in MiB; None where the machine does not tell."""
         return None if self._start is None else _status("VmHWM") / _MIB
 
 
@@ -221,14 +229,24 @@ def processes_side_by_side(
     """
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     peaks: dict[str, list[float]] = {name: [] for name in commands}
+    processor: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(repeats):
         for name, command in commands.items():
             before(name)
+            used = _processor_of_children()
             took, peak, _ = run_process(command, env)
+            processor[name].append(_processor_of_children() - used)
             seconds[name].append(took)
             if peak is not None:
                 peaks[name].append(peak)
-    return {name: Taken(tuple(seconds[name]), max(peaks[name], default=None)) for name in commands}
+    return {
+        name: Taken(tuple(seconds[name]), max(peaks[name], default=None), tuple(processor[name])) for name in commands
+    }
+
+
+def _processor_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def run_process(command: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[float, float | None, str]:

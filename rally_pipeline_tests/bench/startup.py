@@ -23,14 +23,18 @@ def figures(bench: Bench) -> list[Figure]:
     )
     script = f"import sys, rally_pipeline.cli; print(*(m for m in {_HEAVY!r} if m in sys.modules))"
     heavy = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    beyond = taken["ours"].median - taken["bare Python"].median
+    # Seconds, not a ratio: on a busy machine the processor's time says more about the program than the clock.
+    beyond = taken["ours"].median_processor - taken["bare Python"].median_processor
     return [
         Figure(
             "rally-pipeline --help",
             "one start",
             taken["ours"],
             limits=(Beside("bare Python", taken["bare Python"]),),
-            goals=(Goal("s beyond bare Python", beyond, 0.3), Goal("heavy imports at start", len(heavy), 0)),
+            goals=(
+                Goal("s beyond bare Python (processor)", beyond, 0.3),
+                Goal("heavy imports at start", len(heavy), 0),
+            ),
             note=f"heavy imports at start: {', '.join(heavy) or 'none'}",
         )
     ]
