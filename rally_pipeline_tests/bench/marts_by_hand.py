@@ -230,7 +230,7 @@ def _since_event(prices: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
         if not pd.isna(event.until_date):
             after = after[after["session_date"] < event.until_date]
         base = before.rename(columns={"session_date": "base_date", "close": "base_close"})
-        part = after.merge(base, left_on="symbol", right_index=True)
+        part = after.merge(base.reset_index(), on="symbol")
         days = (part["session_date"] - event.event_date).dt.days
         parts.append(
             part.assign(
