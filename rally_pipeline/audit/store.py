@@ -43,6 +43,12 @@ _SETTLED_DAYS = 10
 _CHUNK = 500
 _IDENTITY = ("audited_at", "audit_no", "is_latest", "data_known_at", "data_until_date", "asked_on_date")
 
+#: Columns by which it is decided whether an audit still holds.
+_HOLDS_WHILE = (
+    *("claim_sha256", "code_version", "reason", "as_of_date", "asked_on_date"),
+    *("data_known_at", "data_until_date", "subjects"),
+)
+
 Row = dict[str, Any]
 
 
@@ -122,11 +128,12 @@ def audit_in(
         wanted -= _settled(connection, claims, latest, today)
     pairs = [(claim_id, claims[claim_id].claim) for claim_id in claims if claim_id in wanted]
     results = audit_claims(connection, calendars, catalog, pairs, today=today) if pairs else []
+    said = _said(connection, [result.claim_id for result in results if result.claim_id in latest])
     new: list[Row] = []
     seen: list[Row] = []
     for result in results:
         row = _row(claims[result.claim_id], result, today)
-        before = latest.get(result.claim_id)
+        before = said.get(result.claim_id)
         if before is not None and all(before[name] == row[name] for name in row if name not in _IDENTITY):
             seen.append({f"_{name}": row[name] for name in ("claim_id", *_IDENTITY[3:])})
         else:
@@ -168,9 +175,21 @@ def _stored_claims(connection: sa.Connection) -> dict[str, _Stored]:
 
 
 def _latest(connection: sa.Connection) -> dict[str, Row]:
+    """Of every audit that stands what decides whether it still holds, by claim."""
     table = mart_claim_audit
-    rows = connection.execute(sa.select(table).where(table.c.is_latest.is_(True))).mappings()
+    columns = (table.c[name] for name in ("claim_id", *_HOLDS_WHILE))
+    rows = connection.execute(sa.select(*columns).where(table.c.is_latest.is_(True))).mappings()
     return {row["claim_id"]: dict(row) for row in rows}
+
+
+def _said(connection: sa.Connection, claim_ids: Sequence[str]) -> dict[str, Row]:
+    """The whole of the audits that stand, of these claims: texts and evidence are most of a row."""
+    table = mart_claim_audit
+    found: dict[str, Row] = {}
+    for part in _chunks(claim_ids):
+        rows = connection.execute(sa.select(table).where(table.c.claim_id.in_(part), table.c.is_latest.is_(True)))
+        found |= {row["claim_id"]: dict(row) for row in rows.mappings()}
+    return found
 
 
 def _settled(

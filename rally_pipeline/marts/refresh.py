@@ -31,6 +31,7 @@ from rally_pipeline.marts.rating_actions import RATING_ACTIONS
 from rally_pipeline.marts.trading_volume import TRADING_VOLUME_DAILY, TRADING_VOLUME_MONTHLY
 from rally_pipeline.schema import core, metadata, table_info
 from rally_pipeline.schema.ops import ops_stale
+from rally_pipeline.warehouse.written import note_written
 
 #: The derived tables about prices and rates, each after all it depends on.
 DERIVED_PRICES: tuple[Derived, ...] = (
@@ -233,6 +234,7 @@ def _recompute(connection: sa.Connection, derived: Derived, inputs: Inputs, scop
     if derived.subject is not None:
         gone = gone.where(scope.has_subject(table.c[derived.subject]))
     connection.execute(gone)
+    note_written(connection, table, scope.start)
     if is_columnar(derived, scope):
         return fill(connection, derived, inputs, scope, table)
     names = [column.name for column in table.columns]

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -42,12 +42,16 @@ class AsOf:
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file: its path below the publication's folder with ``/``, its rows, bytes and SHA-256."""
+    """A file: its path below the publication's folder with ``/``, its rows, bytes and SHA-256.
+
+    ``made_from`` says what it was made from, where that is known: while it is the same, so are the rows.
+    """
 
     path: str
     rows: int
     bytes: int
     sha256: str
+    made_from: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ def read(text: str, where: str) -> Manifest:
 
 def _made(kind: Callable[..., _Made], data: dict[str, Any]) -> _Made:
     """A record from JSON; what a later version may have added is passed over."""
-    return kind(**{one.name: data[one.name] for one in fields(kind)})  # type: ignore[arg-type]
+    return kind(**{one.name: data[one.name] for one in fields(kind) if one.name in data})  # type: ignore[arg-type]
 
 
 def about_now(profile: Profile, as_of: AsOf, content: str, now: dt.datetime) -> About:
@@ -186,6 +190,8 @@ def notice(profile: Profile) -> str:
 def content_digest(tables: Sequence[PublishedTable], as_of: AsOf) -> str:
     """SHA-256 over all that a reader of the tables can see, apart from when they were published."""
     parts: list[Any] = [asdict(table) for table in tables]
+    for file in (file for part in parts for file in part["files"]):
+        del file["made_from"]
     return hashlib.sha256(json.dumps([parts, asdict(as_of)], sort_keys=True).encode()).hexdigest()
 
 

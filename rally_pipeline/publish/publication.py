@@ -214,7 +214,7 @@ def _publish_to(workspace: Workspace, place: Path, progress: Callable[[str], Non
         held = current_manifest(place)
         check_profile(held, workspace.profile.value, str(place))
         with files.folder_aside(folder) as aside:
-            tables, as_of = _write_tables(workspace, aside, None if held is None else place / held.folder, progress)
+            tables, as_of = _write_tables(workspace, aside, place, held, progress)
             if held is not None and _is_same(held, tables, as_of) and _is_whole(place, held):
                 if (folder / _CURRENT).resolve().name != held.about.version:
                     files.point_to(folder / _CURRENT, held.about.version)
@@ -239,8 +239,10 @@ def _publish_to(workspace: Workspace, place: Path, progress: Callable[[str], Non
 
 
 def _write_tables(
-    workspace: Workspace, folder: Path, before: Path | None, progress: Callable[[str], None]
+    workspace: Workspace, folder: Path, place: Path, held: Manifest | None, progress: Callable[[str], None]
 ) -> tuple[list[PublishedTable], AsOf]:
+    before = None if held is None else place / held.folder
+    known = {} if held is None else {file.path: file for file in held.files}
     with workspace.warehouse.read() as connection:
         behind = sorted(set(connection.scalars(sa.select(ops.ops_stale.c.table_name))))
         if behind:
@@ -253,7 +255,7 @@ def _write_tables(
         made = []
         for table in published_tables():
             progress(f"publishing {table.name}")
-            made.append(write_table(connection, table, workspace.profile, folder, before))
+            made.append(write_table(connection, table, workspace.profile, folder, before, held=known))
     return made, as_of
 
 

@@ -7,20 +7,25 @@ go (`publication.py`) or the DuckDB file (`duckdb_file.py`).
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from rally_pipeline import __version__
 from rally_pipeline.files import digest, link_or_copy, settle
 from rally_pipeline.publish.manifest import PublishedFile, PublishedTable, notice
 from rally_pipeline.schema import column_info, table_info
 from rally_pipeline.schema.declare import UtcDateTime
 from rally_pipeline.settings import Profile
+from rally_pipeline.warehouse.written import mark_of_year
 
 #: Tables with more rows are split by the year of their date column.
 LARGE_ROWS = 200_000
@@ -107,8 +112,10 @@ def write_table(
     folder: Path,
     before: Path | None = None,
     large_rows: int = LARGE_ROWS,
+    held: Mapping[str, PublishedFile] = MappingProxyType({}),
 ) -> PublishedTable:
-    """Writes a table below `folder`, durably, and says what was written.
+    """Writes a table below `folder`, durably, and says what was written. Years of a large table that were not written
+    since they were published are not read again.
 
     Args:
         connection: one view of the warehouse for all tables.
@@ -117,19 +124,28 @@ def write_table(
         folder: of the publication; the files go to ``folder/TABLE/``.
         before: folder of the publication before; a file that would be the same as there is linked, not kept twice.
         large_rows: with more rows, by year.
+        held: the files in `before`, by path.
     """
     info = table_info(table)
     schema = arrow_schema(table, profile)
-    count = connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
     parts: list[tuple[str, list[sa.ColumnElement[bool]]]] = [("", [])]
-    by_year = info.date_column is not None and count > large_rows
+    # one row further on: to count them all would be to read them all
+    more = sa.select(sa.literal(1)).select_from(table).limit(1).offset(large_rows)
+    by_year = info.date_column is not None and connection.scalar(more) is not None
     if by_year:
         parts = _years(connection, table.c[info.date_column or ""])
     files = []
     for part, where in parts:
         path = "/".join(name for name in (table.name, part, "part-0.parquet") if name)
+        made_from = _made_from(connection, table, schema, part) if by_year else ""
+        kept = held.get(path)
+        if before and kept and made_from and kept.made_from == made_from and _is_whole(before / path, kept):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(before / path, folder / path)
+            files.append(kept)
+            continue
         rows = _write_file(folder / path, schema, record_batches(connection, table, schema, *where))
-        files.append(_keep(folder, path, rows, before))
+        files.append(dataclasses.replace(_keep(folder, path, rows, before), made_from=made_from))
     return PublishedTable(
         name=table.name,
         description=info.description,
@@ -140,6 +156,20 @@ def write_table(
         rows=sum(file.rows for file in files),
         files=files,
     )
+
+
+def _made_from(connection: sa.Connection, table: sa.Table, schema: pa.Schema, part: str) -> str:
+    """What decides about the bytes of a year's file; empty where it is not known when its rows were written."""
+    year = part.removeprefix("year=")
+    mark = mark_of_year(connection, table, int(year)) if year.isdigit() else None
+    if mark is None:
+        return ""
+    said = f"{mark} {__version__} {pa.__version__} {BATCH_ROWS} ".encode()
+    return hashlib.sha256(said + schema.serialize().to_pybytes()).hexdigest()
+
+
+def _is_whole(path: Path, kept: PublishedFile) -> bool:
+    return path.is_file() and path.stat().st_size == kept.bytes and digest(path) == kept.sha256
 
 
 def _years(connection: sa.Connection, day: sa.Column[Any]) -> list[tuple[str, list[sa.ColumnElement[bool]]]]:

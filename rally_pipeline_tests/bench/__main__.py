@@ -18,7 +18,7 @@ from rally_pipeline_tests.bench.measure import Figure
 from rally_pipeline_tests.bench.report import keep, print_figures, print_goals, regressions
 
 #: Modules of this package, each with ``figures(bench: Bench) -> list[Figure]``, in the order of the table.
-SUBJECTS = ("loads", "backfill", "gate", "startup", "notes", "daily")
+SUBJECTS = ("loads", "backfill", "gate", "startup", "notes", "daily", "marts", "published")
 
 
 def main() -> int:

@@ -503,7 +503,7 @@ def test_a_run_tells_that_it_could_not_publish(full: Workspace, monkeypatch: pyt
     assert "published" in lines[0]
     assert not error
     held = current_manifest(_place(full))
-    monkeypatch.setattr(publication, "write_table", lambda *_: _full())
+    monkeypatch.setattr(publication, "write_table", lambda *_, **__: _full())
     lines, error = runner._publish(full, lambda _: None)
     assert lines == ()
     assert "No space left" in error
@@ -528,7 +528,7 @@ def test_a_run_of_the_ui_publishes_or_tells_why_not(full: Workspace, monkeypatch
         monkeypatch.setattr(context.log, "info", said.append)
         resources._publish(full, context)
         assert current_manifest(_place(full)) is not None
-        monkeypatch.setattr(publication, "write_table", lambda *_: _full())
+        monkeypatch.setattr(publication, "write_table", lambda *_, **__: _full())
         resources._publish(full, context)
     assert said[0].startswith("published: ")
     assert "not published" in said[-1]
