@@ -130,7 +130,7 @@ def lived(quick, hook, tmp_path_factory):
                 s for s in schedules(workspace.settings, look) if s.name.split("_")[0].upper() in (*MARKETS, "HEALTH")
             ],
             upstream,
-            1 if IS_SOAK else 3,
+            1 if IS_SOAK else 6,
             answer_or_not,
         )
         machine.live(clock.now, at(f"{LAST} 23:59", "America/New_York"), SCRIPT)
