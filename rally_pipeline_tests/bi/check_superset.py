@@ -21,6 +21,7 @@ from rally_pipeline.publish.bi.superset_charts import charts
 from rally_pipeline.publish.bi.tables import bi_tables
 from rally_pipeline.schema import metadata
 from rally_pipeline.settings import Profile
+from rally_pipeline.warehouse.engine import open_warehouse
 from rally_pipeline_tests.bi import superset_page
 from rally_pipeline_tests.bi.superset_server import ENVIRONMENT, RefusedError, running
 from rally_pipeline_tests.workspaces import ROOT, environment, open_at, run_cli
@@ -110,6 +111,19 @@ def bundle(tmp_path_factory):
     return functools.partial(_bundle, tmp_path_factory.mktemp("bundles"))
 
 
+@pytest.fixture(scope="session")
+def imported(server, sources, bundle):
+    """A function that gives the source of an engine, imported once."""
+
+    @functools.cache
+    def once(engine):
+        source = sources[engine]
+        server.import_assets(bundle(source), _passwords(source))
+        return source
+
+    return once
+
+
 def _passwords(source):
     file = source.name.replace(" ", "_")
     return {f"databases/{file}.yaml": READER_PASSWORD} if source.engine == "postgresql" else {}
@@ -152,9 +166,8 @@ def test_the_password_is_asked_for(server, sources, bundle):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_import(server, sources, bundle, engine):
-    source = sources[engine]
-    server.import_assets(bundle(source), _passwords(source))
+def test_import(server, imported, engine):
+    source = imported(engine)
     datasets = _mine(server, "dataset", source)
     assert set(datasets) == set(bi_tables())
     for name, table in bi_tables().items():
@@ -175,16 +188,16 @@ def test_import(server, sources, bundle, engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_importing_again_doubles_nothing(server, sources, bundle, engine):
-    source, before = sources[engine], _inventory(server)
+def test_importing_again_doubles_nothing(server, imported, bundle, engine):
+    source, before = imported(engine), _inventory(server)
     server.import_assets(bundle(source))  # the password is known by now
     done = server.command("import-dashboards", "-p", str(bundle(source)), "-u", "admin")
     assert done.returncode == 0, done.stderr[-2000:]
     assert _inventory(server) == before
 
 
-def test_what_was_changed_by_hand_is_set_right(server, sources, bundle):
-    source = sources["duckdb"]
+def test_what_was_changed_by_hand_is_set_right(server, imported, bundle):
+    source = imported("duckdb")
     found = _mine(server, "dataset", source)["mart_leaderboard_daily"]["id"]
     other = bundles.bundle_files(source.url, Profile.DEMO, source.name)
     path = next(path for path in other if path.endswith("/mart_leaderboard_daily.yaml"))
@@ -206,27 +219,30 @@ def _day(value):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_metric_is_what_the_warehouse_says(server, workspace, sources, engine):
-    datasets = _mine(server, "dataset", sources[engine])
+def test_every_metric_is_what_the_warehouse_says(server, homes, imported, engine):
+    # DuckDB holds what was published of the one on SQLite; each warehouse has a history of audits of its own
+    home, url = homes["postgresql" if engine == "postgresql" else "sqlite"]
+    warehouse = open_warehouse(url or f"sqlite:///{home / 'warehouse.sqlite'}")
+    datasets = _mine(server, "dataset", imported(engine))
     for name, table in bi_tables().items():
         query = {"metrics": list(table.metrics), "columns": [], "row_limit": 10}
         asked = {"datasource": {"id": datasets[name]["id"], "type": "table"}, "queries": [query]}
         (answer,) = server.ask("chart/data", {**asked, "result_format": "json", "result_type": "full"})["result"]
         assert answer["error"] is None, name
-        rows = f"({table.view.sql('sqlite')})" if table.view else name
+        rows = f"({table.view.sql(warehouse.dialect)})" if table.view else name
         wanted = ", ".join(f"{metric.expression} AS {key}" for key, metric in table.metrics.items())
-        with workspace.warehouse.read() as connection:
+        with warehouse.read() as connection:
             truth = connection.execute(sa.text(f"SELECT {wanted} FROM {rows} AS t")).mappings().one()
         (got,) = answer["data"]
         for key in table.metrics:
-            # audits made again and columns of the run itself are not the same in a rebuilt warehouse
-            assert got[key] == pytest.approx(truth[key], rel=NEAR, abs=1e-6), (engine, name, key)
-        assert got["rows"] > 0 or name in ("mart_positioning",), name
+            wanted = None if truth[key] is None else pytest.approx(truth[key], rel=NEAR, abs=1e-6)
+            assert got[key] == wanted, (name, key)
+        assert got["rows"] > 0, name
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_column_can_be_read(server, workspace, sources, engine):
-    datasets = _mine(server, "dataset", sources[engine])
+def test_every_column_can_be_read(server, imported, engine):
+    datasets = _mine(server, "dataset", imported(engine))
     for name, table in bi_tables().items():
         query = {"columns": list(table.columns), "metrics": [], "row_limit": 20, "is_timeseries": False}
         asked = {"datasource": {"id": datasets[name]["id"], "type": "table"}, "queries": [query]}
@@ -244,8 +260,8 @@ def test_every_column_can_be_read(server, workspace, sources, engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.skipif(not superset_page.CHROMIUM.exists(), reason=f"no browser at {superset_page.CHROMIUM}")
-def test_dashboard(server, workspace, sources, engine):
-    source = sources[engine]
+def test_dashboard(server, workspace, imported, engine):
+    source = imported(engine)
     made = _mine(server, "chart", source)
     picture = ROOT / "build" / f"superset-{engine}.png"
     seen = superset_page.look(server, source.slug, len(charts()), picture)
@@ -278,9 +294,7 @@ def test_dashboard(server, workspace, sources, engine):
                 sa.select(claims.c.verdict, sa.func.count())
                 .where(claims.c.is_latest.is_(True), claims.c.repeat_of == "")
                 .group_by(claims.c.verdict)
-            )
-            .tuples()
-            .all()
+            ).all()
         )
     shown = [(row["ytd_rank"], row["name"], row["close"], row["ytd_return_pct"]) for row in rows["leaderboard"]]
     assert shown == [tuple(row) for row in ranked]

@@ -244,9 +244,10 @@ def test_a_wrong_database_is_one_error_without_the_url(url):
     assert "pw" not in str(raised.value)
 
 
-def test_demo_data_is_marked_and_live_data_is_not():
+@pytest.mark.parametrize("name", [None, "Mine"])
+def test_demo_data_is_marked_and_live_data_is_not(name):
     for profile in Profile:
-        files = _files(profile=profile)
+        files = _files(profile=profile, name=name)
         (dashboard,) = _under(files, "dashboards").values()
         placed = [one for one in dashboard["position"].values() if one != "v2"]
         texts = [one["meta"]["code"] for one in placed if one["type"] == "MARKDOWN"]

@@ -31,6 +31,7 @@ _VERSION = "1.0.0"
 _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "rally_pipeline/superset")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ROOT = "rally"
+_DEMO = "DEMO DATA"
 #: How SQLite keeps dates and times, so that Superset can compare and read them; other engines have types for them.
 _SQLITE_DATE, _SQLITE_TIME = "%Y-%m-%d", "%Y-%m-%d %H:%M:%S.%f"
 
@@ -52,7 +53,7 @@ _Dumper.add_representer(str, _represent_text)
 
 def default_name(profile: Profile) -> str:
     """Name of the database connection and the dashboard if none is given."""
-    return "Rally" if profile is Profile.LIVE else f"Rally ({profile.value.upper()} DATA)"
+    return "Rally" if profile is Profile.LIVE else f"Rally ({_DEMO})"
 
 
 def bundle_files(url: str, profile: Profile, name: str | None = None) -> dict[str, dict[str, Any]]:
@@ -68,6 +69,8 @@ def bundle_files(url: str, profile: Profile, name: str | None = None) -> dict[st
     """
     engine, _ = parse(url)
     named = name or default_name(profile)
+    # whatever it is called, whoever sees the title sees what data it is
+    title = named if profile is Profile.LIVE or _DEMO in named else f"{named} ({_DEMO})"
     file = re.sub(r"\W+", "_", named).strip("_") or "rally"
 
     def uid(kind: str, key: str = "") -> str:
@@ -88,13 +91,13 @@ def bundle_files(url: str, profile: Profile, name: str | None = None) -> dict[st
     for key, chart in found.items():
         files[f"charts/{key}.yaml"] = _chart(chart, uuids[key], datasets[chart.table], notice(profile))
     files["dashboards/rally.yaml"] = {
-        "dashboard_title": named,
+        "dashboard_title": title,
         "description": notice(profile) or "How far has it run, who is buying, and is what the brokers say true?",
         "css": "",
         "slug": re.sub(r"[^a-z0-9]+", "-", named.lower()).strip("-") or None,
         "published": True,
         "uuid": uid("dashboard"),
-        "position": superset_dashboard.position(named, found, uuids, notice(profile)),
+        "position": superset_dashboard.position(title, found, uuids, notice(profile)),
         "metadata": superset_dashboard.metadata(found, datasets),
         "version": _VERSION,
     }
