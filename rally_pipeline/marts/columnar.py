@@ -56,7 +56,8 @@ def _fill_part(
     given = sa.table("given", *(sa.column(column.name, column.type) for column in query.selected_columns))
     engine.register("given", read_arrow(connection, query))
     made = columnar.compute(given)
-    text = str(made.compile(dialect=PGDialect(paramstyle="named"), compile_kwargs={"literal_binds": True}))
+    dialect = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]  # DuckDB reads PostgreSQL's SQL
+    text = str(made.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     key = ", ".join(str(place) for place, column in enumerate(table.columns, 1) if column.primary_key)
     try:
         return write_relation(connection, table, engine.sql(f"{text} ORDER BY {key}"))

@@ -56,11 +56,11 @@ def _best(side: str) -> Any:
     return sa.func.max if side == "high" else sa.func.min
 
 
-def _beats(side: str, one: Any, other: Any) -> sa.ColumnElement[bool]:
+def _beats(side: str, one: Any, other: Any) -> Any:
     return one > other if side == "high" else one < other
 
 
-def _reaches(side: str, one: Any, other: Any) -> sa.ColumnElement[bool]:
+def _reaches(side: str, one: Any, other: Any) -> Any:
     return one >= other if side == "high" else one <= other
 
 

@@ -103,7 +103,8 @@ def _inserted(connection: sa.Connection, table: sa.Table, relation: Any) -> int:
     rows = 0
     try:
         for batch in relation.project(", ".join(columns)).to_arrow_reader(_BATCH_ROWS):
-            cursor.executemany(statement, zip(*(column.to_pylist() for column in batch.columns), strict=True))
+            cells = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            cursor.executemany(statement, cells)  # type: ignore[arg-type]  # takes any iterable
             rows += batch.num_rows
     finally:
         cursor.close()
