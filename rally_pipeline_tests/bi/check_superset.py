@@ -235,7 +235,7 @@ def test_every_metric_is_what_the_warehouse_says(server, homes, imported, engine
             truth = connection.execute(sa.text(f"SELECT {wanted} FROM {rows} AS t")).mappings().one()
         (got,) = answer["data"]
         for key in table.metrics:
-            wanted = None if truth[key] is None else pytest.approx(truth[key], rel=NEAR, abs=1e-6)
+            wanted = None if truth[key] is None else pytest.approx(float(truth[key]), rel=NEAR, abs=1e-6)
             assert got[key] == wanted, (name, key)
         assert got["rows"] > 0, name
 
