@@ -281,7 +281,7 @@ def _empty_log(connection: sa.Connection) -> None:
         cursor.execute(f"PRAGMA busy_timeout = {int(_CHECKPOINT_SECONDS * 1000)}")
         # Its answer says if a reader was in the way: then the next one does it.
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        cursor.execute(f"PRAGMA busy_timeout = {before}")
+        cursor.execute(f"PRAGMA busy_timeout = {int(before)}")
     except Exception:  # noqa: S110
         pass
     finally:

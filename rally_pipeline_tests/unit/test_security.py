@@ -31,6 +31,10 @@ PUT_TOGETHER = {
     "warehouse/load.py",
     # DuckDB's own files: names of declared tables and columns, and paths of ours, all quoted.
     "publish/duckdb_file.py",
+    # COPY of a declared table and of a select whose values the dialect renders; names are quoted, values are bound.
+    "warehouse/arrow.py",
+    # ALTER TABLE and LOCK TABLE take no parameters: names of declared tables, columns and keys, quoted.
+    "warehouse/indexes.py",
     # GRANT and ALTER ROLE take no parameters: names of roles and tables, quoted; one JSON text, quoted.
     "warehouse/roles.py",
 }
@@ -49,11 +53,21 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
             yield name, node
 
 
+def is_harmless(value: ast.expr) -> bool:
+    """Whether nothing from outside can be in a part of a text: a table's name, a constant, or a whole number."""
+    if isinstance(value, ast.BinOp):
+        return is_harmless(value.left) and is_harmless(value.right)
+    if isinstance(value, ast.Call):
+        return isinstance(value.func, ast.Name) and value.func.id == "int"
+    if isinstance(value, ast.Name):
+        return value.id.isupper()
+    return isinstance(value, ast.Constant) or (isinstance(value, ast.Attribute) and value.attr == "name")
+
+
 def is_put_together(node: ast.expr) -> bool:
     """Whether a text is made of parts that are not written in the source, other than names of declared tables."""
     if isinstance(node, ast.JoinedStr):
-        inserted = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
-        return not all(isinstance(value, ast.Attribute) and value.attr == "name" for value in inserted)
+        return not all(is_harmless(part.value) for part in node.values if isinstance(part, ast.FormattedValue))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
         parts = (node.left, node.right)
         if not any(isinstance(part, ast.JoinedStr | ast.Constant) for part in parts):
