@@ -17,7 +17,7 @@ export RALLY_HOME ?= $(CURDIR)/.rally
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help audit install demo test test-slow test-bi eval fuzz ui lint format lock bench readers clean soak
+.PHONY: help audit install demo docs test test-slow test-bi eval fuzz ui lint format lock bench readers clean soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ fuzz: $(INSTALLED) ## Read 100,000 random and broken documents of each kind (abo
 audit: $(INSTALLED) ## Look the locked packages up in the database of known vulnerabilities (needs the internet)
 	@$(BIN)/uv tool run --python $(BIN)/python pip-audit@2.10.1 --strict --disable-pip --require-hashes \
 	  --requirement requirements.lock $(AUDIT_ARGS)
+
+docs: $(INSTALLED) ## Write the generated parts of docs/ again: dictionary, commands, tables
+	@$(BIN)/python -m rally_pipeline_tests.docs_generated
 
 lock: $(INSTALLED) ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
