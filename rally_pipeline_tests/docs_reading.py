@@ -10,8 +10,8 @@ of HTML directly above a block marks it::
     <!-- not run: needs a server that the tests do not have -->
     <!-- exit code 1 -->
 
-``text exact`` below a block of ``sh`` is what that prints, as far as it goes: its lines stand there one after the other,
-where ``…`` alone stands for any lines and ``…`` at the end of a line for the rest of it.
+``text exact`` below a block of ``sh`` is what that prints, as far as it goes: its lines stand there one after the
+other, where ``…`` alone stands for any lines and ``…`` at the end of a line for the rest of it.
 """
 
 from __future__ import annotations

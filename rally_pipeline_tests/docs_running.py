@@ -1,10 +1,10 @@
-"""Runs the code blocks of a page as a reader would: in a checkout, with a home of demo data, in one shell after the other.
+"""Runs the code blocks of a page as a reader would: in a checkout, with a home of demo data, one after the other.
 
 Belongs here: the checkout a page is read in, the commands it finds there, applying and running its blocks. Does not
 belong here: reading Markdown (`docs_reading.py`) or which pages there are (the tests).
 
-``rally-pipeline`` and ``.venv/bin/…`` are the interpreter under test. ``make X`` is run where X takes seconds and looked
-up with ``make -n`` where it takes minutes. ``rally-pipeline ui`` starts the UI on a port of its own, asks it one
+``rally-pipeline`` and ``.venv/bin/…`` are the interpreter under test. ``make X`` is run where X takes seconds and
+looked up with ``make -n`` where it takes minutes. ``rally-pipeline ui`` starts the UI on a port of its own, asks it one
 question and stops it. Nothing leaves the machine: upstreams are the demo's, on the loopback interface.
 """
 
@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rally_pipeline_tests import docs_server
 from rally_pipeline_tests.docs_reading import Block
 from rally_pipeline_tests.workspaces import ROOT
 
@@ -53,8 +54,16 @@ class Checkout:
     folder: Path = Path()
 
     @classmethod
-    def make(cls, root: Path, home: Path, upstream: str | None) -> Checkout:
-        """Copies this tree to `root`, with a copy of `home`; with `upstream`, every source is asked there."""
+    def make(cls, root: Path, home: Path, *, upstream: str | None = None, server: Path | None = None) -> Checkout:
+        """Copies this tree to `root`, with a copy of `home`.
+
+        Args:
+            root: where to.
+            home: a home that was made before.
+            upstream: where every source is asked; default: where the profile says.
+            server: the socket of a process that does ``rally-pipeline``, with the code of this tree; default: a process
+                of its own for each, with the code of the copy.
+        """
         shutil.copytree(ROOT, root, ignore=_LEFT_OUT)
         shutil.copytree(home, root / ".rally")
         bin_dir = root / ".venv" / "bin"
@@ -69,8 +78,12 @@ class Checkout:
         }
         for tool in _TOOLS:
             scripts[tool] = f'exec "{Path(sys.executable).with_name(tool)}" "$@"'
+        if server is not None:
+            scripts["rally-pipeline-forked"] = docs_server.script(server)
+            scripts["rally-pipeline"] = f'[ "$1" = ui ] && {{ shift; {own}; }}\nexec rally-pipeline-forked "$@"'
         for name, script in scripts.items():
-            (bin_dir / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+            text = script if script.startswith("#!") else f"#!/bin/sh\n{script}\n"
+            (bin_dir / name).write_text(text, encoding="utf-8")
             (bin_dir / name).chmod(0o755)
         (root / "elsewhere").mkdir()
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
@@ -145,8 +158,8 @@ class Checkout:
 def _make_script() -> str:
     make = shutil.which("make") or "make"
     return (
-        f'for word in "$@"; do case "$word" in {"|".join(LONG_TARGETS)}) exec "{make}" -n "$@" >/dev/null;; esac; done\n'
-        f'exec "{make}" "$@"'
+        f'for word in "$@"; do case "$word" in {"|".join(LONG_TARGETS)})\n'
+        f'  exec "{make}" -n "$@" >/dev/null;; esac; done\nexec "{make}" "$@"'
     )
 
 
@@ -193,9 +206,9 @@ def missing_lines(expected: str, printed: str) -> str | None:
 
 
 def _is(wanted: str, line: str) -> bool:
-    if wanted.endswith("…"):
-        return line.startswith(wanted.removesuffix("…").rstrip())
-    return re.sub(r" +", " ", wanted) == re.sub(r" +", " ", line)
+    # How wide a column is depends on what else stands in it.
+    wanted, line = (re.sub(r" +", " ", text) for text in (wanted, line))
+    return line.startswith(wanted.removesuffix("…").rstrip()) if wanted.endswith("…") else wanted == line
 
 
 def read_page(checkout: Checkout, blocks: Sequence[Block]) -> None:

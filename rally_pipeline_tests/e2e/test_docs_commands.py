@@ -6,6 +6,7 @@ The pages are read two at a time, each in a checkout and a home of its own that 
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 
 from rally_pipeline.demo.server import DemoUpstream
 from rally_pipeline.leaderboard import leaderboard_lines
+from rally_pipeline_tests import docs_server
 from rally_pipeline_tests.docs_reading import Block, blocks, pages
 from rally_pipeline_tests.docs_running import Checkout, missing_lines, read_page, small_home
 from rally_pipeline_tests.workspaces import ROOT, open_at
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 BLOCKS = {page.relative_to(ROOT).as_posix(): blocks(page) for page in pages()}
 
@@ -46,21 +48,23 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
     folder = tmp_path_factory.mktemp("pages")
 
-    def one(page: str, upstream: str) -> None:
-        # Code that a page adds to the demo is in its own upstream, which each command starts.
-        asked = None if changes_the_code(BLOCKS[page]) else upstream
-        read_page(Checkout.make(folder / page.replace("/", "-"), home, asked), BLOCKS[page])
+    def one(page: str, upstream: str, server: Path) -> None:
+        # A page that changes the code is read with that code, and asks the upstream that this code brings.
+        ways = {} if changes_the_code(BLOCKS[page]) else {"upstream": upstream, "server": server}
+        read_page(Checkout.make(folder / page.replace("/", "-"), home, **ways), BLOCKS[page])
 
     # The long ones first, so that none is left over at the end.
     order = sorted(PAGES, key=lambda page: (not changes_the_code(BLOCKS[page]), -len(BLOCKS[page])))
-    with DemoUpstream() as demo, ThreadPoolExecutor(2) as pool:
-        yield {page: pool.submit(one, page, demo.base_url) for page in order}
-        pool.shutdown(cancel_futures=True)
+    with tempfile.TemporaryDirectory() as short, DemoUpstream() as demo, ThreadPoolExecutor(2) as pool:
+        server = Path(short) / "s"  # the path of a socket has a hundred letters
+        with docs_server.forking(server):
+            yield {page: pool.submit(one, page, demo.base_url, server) for page in order}
+            pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_runs(read: dict[str, Future[None]], page: str) -> None:
-    read[page].result(timeout=400)
+    read[page].result(timeout=800)
 
 
 def test_the_leaderboard_of_the_readme_is_what_the_demo_prints(home: Path) -> None:
