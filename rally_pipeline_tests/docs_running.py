@@ -60,7 +60,7 @@ class Checkout:
         Args:
             root: where to.
             home: a home that was made before.
-            upstream: where every source is asked; default: where the profile says.
+            upstream: what a home of live data, which is any that a page chooses, asks in place of the internet.
             server: the socket of a process that does ``rally-pipeline``, with the code of this tree; default: a process
                 of its own for each, with the code of the copy.
         """
@@ -81,6 +81,9 @@ class Checkout:
         if server is not None:
             scripts["rally-pipeline-forked"] = docs_server.script(server)
             scripts["rally-pipeline"] = f'[ "$1" = ui ] && {{ shift; {own}; }}\nexec rally-pipeline-forked "$@"'
+        if upstream is not None:
+            asked = f'[ "$RALLY_HOME" = "{root}/.rally" ] || export RALLY_UPSTREAM_BASE={upstream}\n'
+            scripts["rally-pipeline"] = asked + scripts["rally-pipeline"]
         for name, script in scripts.items():
             text = script if script.startswith("#!") else f"#!/bin/sh\n{script}\n"
             (bin_dir / name).write_text(text, encoding="utf-8")
@@ -92,17 +95,16 @@ class Checkout:
             "PATH": os.pathsep.join((str(bin_dir), "/usr/local/bin", "/usr/bin", "/bin")),
             "PYTHONPATH": str(root),
             "HOME": str(root / "elsewhere"),
+            "RALLY_HOME": str(root / ".rally"),
             "RALLY_USER": "reader",
             "COLUMNS": "120",
         }
-        if upstream is not None:
-            variables["RALLY_UPSTREAM_BASE"] = upstream
         return cls(root, variables, root)
 
     @property
     def home(self) -> Path:
         """What ``RALLY_HOME`` means to the next block."""
-        return self.root / Path(self.variables.get("RALLY_HOME", ".rally")).expanduser()
+        return self.folder / self.variables.get("RALLY_HOME", ".rally")
 
     def path(self, written: str) -> Path:
         """The file that ``file=`` of a block names."""
@@ -132,7 +134,7 @@ class Checkout:
     def _run(self, block: Block, commands: str) -> str:
         after = self.root / "elsewhere" / "after"
         told = f'{{ pwd; env -0; }} > "{after}"'
-        script = f"set -e -o pipefail\ntrap 'code=$?; {told}; exit $code' EXIT\n{commands}"
+        script = f"set -a -e -o pipefail\ntrap 'code=$?; {told}; exit $code' EXIT\n{commands}"
         done = subprocess.run(
             ["bash", "-c", script],
             env=self.variables,
