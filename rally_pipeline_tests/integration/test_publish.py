@@ -255,7 +255,7 @@ def test_a_failure_leaves_what_was_published(full: Workspace, monkeypatch: pytes
     before = publish(full).manifest
     _change(full, 5)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     for module, name in ((publication, "write_database"), (publication, "write_table"), (files, "settle")):
@@ -499,12 +499,12 @@ def test_command(full: Workspace, tmp_path: Path) -> None:
 def test_a_run_tells_that_it_could_not_publish(full: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from rally_pipeline.orchestration import runner
 
-    lines, error = runner._publish(full, lambda _: None)
+    lines, error = runner._publish(full, lambda _: None, compute=False)
     assert "published" in lines[0]
     assert not error
     held = current_manifest(_place(full))
     monkeypatch.setattr(publication, "write_table", lambda *_, **__: _full())
-    lines, error = runner._publish(full, lambda _: None)
+    lines, error = runner._publish(full, lambda _: None, compute=False)
     assert lines == ()
     assert "No space left" in error
     assert current_manifest(_place(full)) == held

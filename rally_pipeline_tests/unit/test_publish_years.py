@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from rally_pipeline.publish import files, tables
+from rally_pipeline import files
+from rally_pipeline.publish import tables
 from rally_pipeline.publish.manifest import PublishedTable
 from rally_pipeline.schema import metadata, ops
 from rally_pipeline.settings import Profile
