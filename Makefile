@@ -17,7 +17,7 @@ export RALLY_HOME ?= $(CURDIR)/.rally
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help audit install demo docs test test-slow test-bi eval fuzz ui lint format lock bench readers clean soak
+.PHONY: help audit install demo docs test test-slow test-deep test-bi eval fuzz ui lint format lock bench readers clean soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,10 +41,13 @@ demo: $(INSTALLED) ## Run the whole pipeline offline on demo data and print the 
 	@$(BIN)/rally-pipeline demo
 
 test: $(INSTALLED) ## Run the tests (starts its own PostgreSQL; no network)
-	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow and not deep" $(PYTEST_ARGS)
 
 test-slow: $(INSTALLED) ## Run the long tests: whole demo runs, the UI, daemons, killed processes, long histories
-	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "slow and not deep" $(PYTEST_ARGS)
+
+test-deep: $(INSTALLED) ## Run what takes longest: kills at any point, races, random histories (a quarter of an hour)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m deep --timeout=1500 $(PYTEST_ARGS)
 
 # The first call installs Superset from its own lock (about a minute); Chromium makes the pictures in build/.
 test-bi: $(INSTALLED) $(SUPERSET_VENV)/.installed ## Import what BI tools get into a real Apache Superset and look (minutes)

@@ -29,7 +29,7 @@ from rally_pipeline_tests.workspaces import ROOT
 
 #: Targets of the Makefile that take minutes or need more than the tests have; that they exist is looked up.
 LONG_TARGETS = (
-    *("install", "demo", "test", "test-slow", "ui", "lint", "eval", "bench", "soak", "fuzz", "audit", "lock", "clean"),
+    *("install", "demo", "test", "test-slow", "test-deep", "ui", "lint", "eval", "bench", "soak", "fuzz", "audit", "lock", "clean"),
     *("test-bi", "readers", "docs"),
 )
 #: What a checkout is made of; what tools leave behind stays there.

@@ -136,7 +136,7 @@ def test_a_home_comes_back_on_either_engine(
     assert list(tmp_path.glob(f"{RESTORING}*")) == []
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_the_restored_archive_is_enough(world: Workspace, backed_up: tuple[Path, Made], tmp_path: Path) -> None:
     if world.warehouse.dialect == "postgresql":
         pytest.skip("the archive is the same on either engine")
@@ -166,7 +166,7 @@ def test_every_value_comes_back(
     restored.warehouse.engine.dispose()
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_a_view_is_of_one_moment_while_others_write(make_url: MakeUrl, template: Workspace, tmp_path: Path) -> None:
     url = make_url()
     source = open_at(tmp_path / "home", url) if url else fresh_copy(template, tmp_path / "home")
@@ -411,7 +411,7 @@ def _is_as_before(source: Workspace, home: Path) -> None:
 # Killed, and out of space ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_killed_anywhere_the_backup_before_is_whole(small: Workspace, tmp_path: Path) -> None:
     place = tmp_path / "place"
     first = make(small.settings, place).backup

@@ -257,6 +257,7 @@ def test_the_same_file_twice_at_once_is_loaded_once(world: Workspace) -> None:
     assert sorted(merged.changed for merged in outcomes) == [0, 0]
 
 
+@pytest.mark.deep
 def test_all_that_people_do_at_once(world: Workspace) -> None:
     """Loading, computing, auditing, publishing, reporting and looking, each by somebody else: nobody fails."""
     days = small_world.sessions(world)

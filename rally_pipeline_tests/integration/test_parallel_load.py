@@ -22,7 +22,7 @@ from rally_pipeline.settings import load_settings
 from rally_pipeline_tests import small_world
 from rally_pipeline_tests.workspaces import ROOT, environment, open_at, price_csv, price_payload, rows_of
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.deep
 
 _LOADER = """
 import sys, time

@@ -175,7 +175,7 @@ def _files(settings):
     return sum(path.stat().st_size for path in settings.dagster_home.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.deep)])
 def test_what_was_made_stays_known(settings, instance, seed):
     _history(instance, seed)
     young = _run(instance, [PRICES], KEYS[3], KEYS[5])
@@ -291,6 +291,7 @@ def test_descriptions_of_jobs_that_no_run_has_go(instance):
     job.execute_in_process(instance=instance)
 
 
+@pytest.mark.deep
 def test_killed_anywhere_it_has_forgotten_nothing(tmp_path):
     """The process is killed at every move on the disk that is not SQLite's own; SQLite's are SQLite's promise."""
     settings = load_settings(home=tmp_path / "home")

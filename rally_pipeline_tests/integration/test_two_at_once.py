@@ -22,7 +22,7 @@ from rally_pipeline.workspace import Workspace
 from rally_pipeline_tests.bench.readers import measure
 from rally_pipeline_tests.workspaces import ROOT, environment, open_at, price_csv, rows_of
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.deep
 
 #: A small part of a nightly run of the demo world, which needs no network.
 RUN = ("run", "--from", "2025-02-13", "--to", "2025-02-14", "--markets", "DE")

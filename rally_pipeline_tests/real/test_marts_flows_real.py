@@ -101,6 +101,7 @@ def _expected() -> dict[str, pd.DataFrame]:
     return oracle_flows.compute(world())
 
 
+@pytest.mark.slow
 def test_recorded_flows(warehouse_url: str) -> None:
     engine = sa.create_engine(warehouse_url)
     metadata.create_all(engine)
@@ -159,6 +160,7 @@ def _published(got: dict[str, pd.DataFrame]) -> None:
     assert record["turnover_rank_all_time"] == 1
 
 
+@pytest.mark.slow
 def test_rank_of_every_window_of_8_sessions() -> None:
     """The rank of every such window since 2014, each as of its last day: from an event on every session."""
     length = 8

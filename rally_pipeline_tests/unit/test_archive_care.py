@@ -320,7 +320,7 @@ def _killed_at(step: int, work: Callable[[], object]) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_killed_anywhere_it_has_lost_nothing(tmp_path: Path) -> None:
     step = stops = 0
     while True:
