@@ -1,8 +1,8 @@
 """Definitions for which neither warehouse has a good plan, computed by an embedded DuckDB and loaded in bulk.
 
-The definition is the same SQLAlchemy select; only where its second half runs differs. Subjects go through in groups, so
-memory stays bounded however long history is. Belongs here: moving the rows there and back, within the caller's
-transaction. Does not belong here: any definition.
+Such a definition is SQLAlchemy too; only where it runs differs. Subjects go through in groups, so memory stays bounded
+however many there are. Belongs here: moving the rows there and back, within the caller's transaction. Does not belong
+here: any definition.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
-from rally_pipeline.marts.inputs import Columnar, Derived, Inputs, Scope
+from rally_pipeline.marts.inputs import Derived, Inputs, Scope
 from rally_pipeline.warehouse.arrow import read_arrow, write_relation
 
 #: Subjects computed at a time: twenty years of their sessions are about a million rows.
@@ -31,7 +31,7 @@ def fill(connection: sa.Connection, derived: Derived, inputs: Inputs, scope: Sco
 
     Args:
         connection: of the warehouse, in the caller's transaction.
-        derived: with both halves of its definition.
+        derived: with a plan for this engine.
         inputs: what they read.
         scope: without a start.
         table: where the rows go: that of `derived`, or one like it.
@@ -44,25 +44,21 @@ def fill(connection: sa.Connection, derived: Derived, inputs: Inputs, scope: Sco
     rows = 0
     with duckdb.connect(":memory:", config=config) as engine:
         engine.execute("SET integer_division = true")  # as both warehouses divide integers
+        shared = _registered(engine, "shared", connection, columnar.read_shared(inputs))
         for part in _groups(connection, inputs, scope):
-            rows += _fill_part(connection, engine, columnar, inputs, part, table)
+            given = _registered(engine, "given", connection, columnar.read(inputs, part))
+            made = columnar.compute(given, shared)
+            dialect = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]  # DuckDB reads PostgreSQL's SQL
+            text = str(made.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+            key = ", ".join(str(place) for place, column in enumerate(table.columns, 1) if column.primary_key)
+            rows += write_relation(connection, table, engine.sql(f"{text} ORDER BY {key}"))
     return rows
 
 
-def _fill_part(
-    connection: sa.Connection, engine: Any, columnar: Columnar, inputs: Inputs, part: Scope, table: sa.Table
-) -> int:
-    query = columnar.read(inputs, part)
-    given = sa.table("given", *(sa.column(column.name, column.type) for column in query.selected_columns))
-    engine.register("given", read_arrow(connection, query))
-    made = columnar.compute(given)
-    dialect = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]  # DuckDB reads PostgreSQL's SQL
-    text = str(made.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-    key = ", ".join(str(place) for place, column in enumerate(table.columns, 1) if column.primary_key)
-    try:
-        return write_relation(connection, table, engine.sql(f"{text} ORDER BY {key}"))
-    finally:
-        engine.unregister("given")
+def _registered(engine: Any, name: str, connection: sa.Connection, query: sa.Select[Any]) -> sa.TableClause:
+    """What the warehouse answers, as a table of the engine; it replaces the one of that name."""
+    engine.register(name, read_arrow(connection, query))
+    return sa.table(name, *(sa.column(column.name, column.type) for column in query.selected_columns))
 
 
 def _groups(connection: sa.Connection, inputs: Inputs, scope: Scope) -> Iterator[Scope]:

@@ -147,13 +147,17 @@ Widen = Callable[[sa.Connection, frozenset[str]], frozenset[str]]
 
 @dataclass(frozen=True)
 class Columnar:
-    """A definition in two halves, so that the second can run in a columnar engine (`columnar.py`): what is read from
-    the warehouse, subject by subject, and what is computed from it. Put together they are the definition without a
-    start.
+    """All of history by another plan than `Derived.select`, for a columnar engine (`columnar.py`), with the same rows.
+
+    Attributes:
+        read: what is read from the warehouse, some subjects at a time.
+        read_shared: what is read once, for all of them.
+        compute: the table's columns in its order, from what the two gave.
     """
 
     read: Select
-    compute: Callable[[sa.FromClause], sa.Select[Any]]
+    read_shared: Callable[[Inputs], sa.Select[Any]]
+    compute: Callable[[sa.FromClause, sa.FromClause], sa.Select[Any]]
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ class Derived:
         reach: first day of which rows may change when inputs change from the given day on, where that is earlier; for
             tables without a subject.
         has_full_plan: whether computing all history of a subject is cheaper when it is asked for without a start.
-        columnar: the halves of the definition without a start, where the warehouse's own engine has no good plan.
+        columnar: how all of history is computed, where the warehouse's own engine has no good plan.
     """
 
     table: sa.Table

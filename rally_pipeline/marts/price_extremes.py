@@ -2,12 +2,13 @@
 
 Belongs here: extremes over moving windows, and since when a level was last seen. Does not belong here: returns.
 
-There are two plans, and they give the same rows. For the last days of a table (a scope with a start) each row asks the
-prices it is about: a few hundred bars by primary key. For all of history that would be every bar a thousand times, and
-neither SQLite nor PostgreSQL has a moving maximum that is linear, nor any way to the last greater value before a row
-that does not look at the rows between. So the whole is computed by an embedded DuckDB (`columnar.py`): windows by its
-segment trees; the last greater close in the row's own block of sessions, else in the last earlier block whose best
-close is good enough; and the day of a trough by packing the rank of a close and its day into one number.
+There are two plans, and they give the same rows. `select` has each row ask the prices it is about: a few hundred bars
+by primary key, which is what the last days of a table need. For all of history that would be every bar a thousand
+times, and neither SQLite nor PostgreSQL has a moving maximum that is linear, nor any way to the last greater value
+before a row that does not look at the rows between; that of SQLite 3.40.1 is even wrong in long frames. So the whole is
+computed by an embedded DuckDB (`columnar.py`, `compute`): windows by its segment trees; the last greater close in the
+row's own block of sessions, else in the last earlier block whose best close is good enough; and the day of a trough by
+packing the rank of a close and its day into one number.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ _DAYS = 2**20
 _BLOCK = 64
 
 _SIDES = ("high", "low")
-#: What `read` gives that is not made into something else.
+#: What the calendar says of a session.
+_OF_SESSION = ("day_no", "month_day_no", "window_52w_start", "window_3y_start")
+#: What is known of a bar that is not made into something else.
 _GIVEN = ("symbol", "session_date", "close", "month_day_no", "window_52w_start", "window_3y_start")
 _OF_60 = {"high": "peak", "low": "trough"}
 
@@ -70,32 +73,28 @@ def _is_29_february(month_day_no: Any) -> sa.ColumnElement[bool]:
 
 
 def read(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
-    """The bars of the scope that have a close, with what their calendar says of the windows that end with them."""
-    price, _instrument, session, joined, where = bars(inputs, scope, 0)
-    return (
-        sa.select(
-            price.c.symbol,
-            price.c.session_date,
-            price.c.close,
-            session.c.day_no,
-            session.c.month_day_no,
-            session.c.window_52w_start,
-            session.c.window_3y_start,
-        )
-        .select_from(joined)
-        .where(*where)
-    )
+    """The bars of the scope that have a close, with their market."""
+    price, instrument, _session, joined, where = bars(inputs, scope, 0)
+    columns = (price.c.symbol, price.c.session_date, price.c.close, instrument.c.market)
+    return sa.select(*columns).select_from(joined).where(*where)
+
+
+def read_calendar(inputs: Inputs) -> sa.Select[Any]:
+    """What the calendars say of the windows that end with a session."""
+    session = inputs.sessions
+    return sa.select(session.c.market, session.c.session_date, *(session.c[name] for name in _OF_SESSION))
 
 
 # --- all of history
 
 
-def _with_windows(given: sa.FromClause) -> sa.CTE:
+def _with_windows(given: sa.Select[Any]) -> sa.CTE:
     """Bars with everything that a window function says: of each side the best close of each window and of the last 60
     sessions, the latter packed with its day too.
     """
-    rank = sa.func.dense_rank(type_=sa.BigInteger()).over(partition_by=given.c.symbol, order_by=given.c.close)
-    ranked = sa.select(*given.c, rank.label("close_rank")).subquery("ranked")
+    bar = given.selected_columns
+    rank = sa.func.dense_rank(type_=sa.BigInteger()).over(partition_by=bar.symbol, order_by=bar.close)
+    ranked = given.add_columns(rank.label("close_rank")).subquery("ranked")
     close, day = ranked.c.close, day_number(ranked.c.session_date) + _DAY_SHIFT
     of_symbol: dict[str, Any] = {"partition_by": ranked.c.symbol}
     order: dict[str, Any] = {**of_symbol, "order_by": ranked.c.day_no}
@@ -188,9 +187,11 @@ def _found_backwards(bar: sa.CTE, side: str) -> sa.Subquery:
     return sa.union_all(at_once, hit).subquery(f"{side}_since")
 
 
-def compute(given: sa.FromClause) -> sa.Select[Any]:
-    """``mart_price_extremes_daily`` from all that `read` gives of the symbols that are in it."""
-    bar = _with_windows(given)
+def compute(given: sa.FromClause, calendar: sa.FromClause) -> sa.Select[Any]:
+    """``mart_price_extremes_daily`` from all that `read` gives of the symbols that are in it, and `read_calendar`."""
+    of_session = sa.and_(calendar.c.market == given.c.market, calendar.c.session_date == given.c.session_date)
+    facts_of_bar = (given.c.symbol, given.c.session_date, given.c.close, *(calendar.c[name] for name in _OF_SESSION))
+    bar = _with_windows(sa.select(*facts_of_bar).select_from(given.join(calendar, of_session)))
     joined: Any = bar
     facts: dict[str, Any] = {name: bar.c[name] for name in (*_GIVEN, "first_date")}
     for side in _SIDES:
@@ -206,12 +207,17 @@ def compute(given: sa.FromClause) -> sa.Select[Any]:
     return _finished(facts).select_from(joined)
 
 
-# --- the last days
+# --- row by row, for the last days
 
 
-def _looked_up(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
-    """``mart_price_extremes_daily`` from the scope's start on, each row asking for the bars before it."""
-    bar = read(inputs, scope).cte("bar").prefix_with("MATERIALIZED")
+def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
+    """``mart_price_extremes_daily``, each row asking for the bars before it. Windows include their first day and the
+    row itself; "highest" and "lowest" flags compare with the earlier rows of the window only and are NULL where history
+    begins more than 7 calendar days after the window's first day.
+    """
+    price, _instrument, session, joined, where = bars(inputs, scope, 0)
+    asked_about = (price.c.symbol, price.c.session_date, price.c.close, *(session.c[name] for name in _OF_SESSION[1:]))
+    bar = sa.select(*asked_about).select_from(joined).where(*where).cte("bar").prefix_with("MATERIALIZED")
 
     def up_to_it(name: str) -> tuple[Any, sa.Select[Any]]:
         earlier = inputs.prices.alias(name)
@@ -303,19 +309,9 @@ def _finished(facts: dict[str, Any]) -> sa.Select[Any]:
     return sa.select(*output(mart.mart_price_extremes_daily, columns))
 
 
-def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
-    """``mart_price_extremes_daily``. Windows include their first day and the row itself; "highest" and "lowest" flags
-    compare with the earlier rows of the window only and are NULL where history begins more than 7 calendar days after
-    the window's first day.
-    """
-    if scope.start is not None:
-        return _looked_up(inputs, scope)
-    return compute(read(inputs, scope).cte("given").prefix_with("MATERIALIZED"))
-
-
 PRICE_EXTREMES = Derived(
     mart.mart_price_extremes_daily,
     inputs=("core_price_resolved_daily",),
     select=select,
-    columnar=Columnar(read, compute),
+    columnar=Columnar(read, read_calendar, compute),
 )

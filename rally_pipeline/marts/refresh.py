@@ -229,9 +229,11 @@ def _is_upstream_behind(connection: sa.Connection, derived: Derived) -> bool:
 
 def _recompute(connection: sa.Connection, derived: Derived, inputs: Inputs, scope: Scope) -> int:
     table = derived.table
-    day = table.c[table_info(table).date_column or ""]
-    gone = sa.delete(table).where(scope.has_day(day))
-    if derived.subject is not None:
+    gone = sa.delete(table)
+    # no condition where none is needed: SQLite then empties the table at once
+    if scope.start is not None:
+        gone = gone.where(scope.has_day(table.c[table_info(table).date_column or ""]))
+    if derived.subject is not None and scope.subjects is not None:
         gone = gone.where(scope.has_subject(table.c[derived.subject]))
     connection.execute(gone)
     note_written(connection, table, scope.start)

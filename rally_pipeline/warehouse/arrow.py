@@ -13,7 +13,11 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-_BATCH_ROWS = 65_536
+from rally_pipeline.warehouse.load import insert_lists
+
+#: Rows fetched at a time: few enough for what Python makes of them to stay in the caches.
+_FETCHED_ROWS = 2048
+_BATCH_ROWS = 8192
 
 
 def arrow_of(type_: sa.types.TypeEngine[Any]) -> pa.DataType:
@@ -47,7 +51,7 @@ def read_arrow(connection: sa.Connection, query: sa.Select[Any]) -> pa.Table:
     batches = []
     try:
         cursor.execute(text)
-        while rows := cursor.fetchmany(_BATCH_ROWS):
+        while rows := cursor.fetchmany(_FETCHED_ROWS):
             cells = zip(*rows, strict=True)
             arrays = [_array(values, field.type) for values, field in zip(cells, schema, strict=True)]
             batches.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
@@ -97,17 +101,11 @@ def write_relation(connection: sa.Connection, table: sa.Table, relation: Any) ->
 def _inserted(connection: sa.Connection, table: sa.Table, relation: Any) -> int:
     # as SQLite stores them: dates are texts
     columns = (f'CAST("{c.name}" AS VARCHAR)' if isinstance(c.type, sa.Date) else f'"{c.name}"' for c in table.columns)
-    name = connection.dialect.identifier_preparer.format_table(table)
-    statement = f"INSERT INTO {name} VALUES ({', '.join('?' * len(table.columns))})"
-    cursor = connection.connection.cursor()
+    names = [column.name for column in table.columns]
     rows = 0
-    try:
-        for batch in relation.project(", ".join(columns)).to_arrow_reader(_BATCH_ROWS):
-            cells = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-            cursor.executemany(statement, cells)  # type: ignore[arg-type]  # takes any iterable
-            rows += batch.num_rows
-    finally:
-        cursor.close()
+    for batch in relation.project(", ".join(columns)).to_arrow_reader(_BATCH_ROWS):
+        insert_lists(connection, table, names, [column.to_pylist() for column in batch.columns])
+        rows += batch.num_rows
     return rows
 
 

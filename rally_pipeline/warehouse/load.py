@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,17 +68,41 @@ def _executemany(
     frame: pd.DataFrame,
     constants: dict[str, Any],
 ) -> None:
-    quote = connection.dialect.identifier_preparer.quote
-    at_once = _ROWS_A_STATEMENT if len(frame) >= _SQLITE_MANY_ROWS else 1
     # What is equal in all rows is bound once a statement, not once a row.
-    equal = constant_columns(frame.iloc[:, 1:]) if at_once > 1 else []
+    equal = constant_columns(frame.iloc[:, 1:]) if len(frame) >= _SQLITE_MANY_ROWS else []
     varying = [name for name in frame.columns if name not in equal]
-    names = ", ".join(quote(name) for name in (*varying, *equal, *constants))
-    into = f"INSERT INTO {connection.dialect.identifier_preparer.format_table(table)} ({names}) VALUES "
     fixed = [value for name in equal for value in sqlite_list(frame[name].iloc[:1], table.c[name])]
     fixed = [None if value != value else value for value in fixed]
     fixed += [sqlite_scalar(value) for value in constants.values()]
-    width = len(varying)
+    for start in range(0, len(frame), _SQLITE_CHUNK_ROWS):
+        part = frame.iloc[start : start + _SQLITE_CHUNK_ROWS]
+        lists = [sqlite_list(part[name], table.c[name]) for name in varying]
+        insert_lists(connection, table, [*varying, *equal, *constants], lists, fixed)
+
+
+def insert_lists(
+    connection: sa.Connection,
+    table: sa.Table,
+    names: Sequence[str],
+    lists: Sequence[Sequence[Any]],
+    fixed: Sequence[Any] = (),
+) -> None:
+    """Appends rows to a table of SQLite, many a statement.
+
+    Args:
+        connection: of pysqlite.
+        table: the target.
+        names: of the columns: those of `lists`, then those of `fixed`.
+        lists: equally long, one per column that varies, as the driver stores values.
+        fixed: what is the same in every row.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the database refused a row.
+    """
+    preparer = connection.dialect.identifier_preparer
+    columns = ", ".join(preparer.quote(name) for name in names)
+    into = f"INSERT INTO {preparer.format_table(table)} ({columns}) VALUES "
+    width, count = len(lists), len(lists[0])
 
     def statement(rows: int) -> str:
         """Inserts `rows` rows: their values one after the other, then the constants."""
@@ -89,21 +113,20 @@ def _executemany(
         )
         return into + ", ".join(f"({of_row})" for of_row in marks)
 
+    values: list[Any] = [None] * (count * width)
+    for number, cells in enumerate(lists):
+        values[number::width] = cells
+    at_once = _ROWS_A_STATEMENT if count >= _SQLITE_MANY_ROWS else 1
+    whole = count // at_once * at_once
     cursor = connection.connection.cursor()
     try:
-        for start in range(0, len(frame), _SQLITE_CHUNK_ROWS):
-            part = frame.iloc[start : start + _SQLITE_CHUNK_ROWS]
-            values: list[Any] = [None] * (len(part) * width)
-            for number, name in enumerate(varying):
-                values[number::width] = sqlite_list(part[name], table.c[name])
-            whole = len(part) // at_once * at_once
-            for rows, first, last in ((at_once, 0, whole), (len(part) - whole, whole, len(part))):
-                if not rows:
-                    continue
-                step = rows * width
-                given = (values[at : at + step] + fixed for at in range(first * width, last * width, step))
-                with _as_sqlalchemy_error(connection, statement(1)):
-                    cursor.executemany(statement(rows), given)  # type: ignore[arg-type]  # takes any iterable
+        for rows, first, last in ((at_once, 0, whole), (count - whole, whole, count)):
+            if not rows:
+                continue
+            step = rows * width
+            given = ([*values[at : at + step], *fixed] for at in range(first * width, last * width, step))
+            with _as_sqlalchemy_error(connection, statement(1)):
+                cursor.executemany(statement(rows), given)  # type: ignore[arg-type]  # takes any iterable
     finally:
         cursor.close()
 

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from rally_pipeline.schema.declare import UtcDateTime
-from rally_pipeline.warehouse.load import sqlite_list
+from rally_pipeline.warehouse.load import insert_lists, sqlite_list
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,18 @@ def test_a_missing_value_is_null(
     type_: sa.types.TypeEngine[object], values: list[object], stored: list[object]
 ) -> None:
     assert sqlite_list(pd.Series(values), sa.Column("x", type_)) == stored
+
+
+@pytest.mark.parametrize("count", [1, 499, 500, 512, 1003])
+@pytest.mark.parametrize("fixed", [[], ["same", None]])
+def test_rows_arrive_whole_however_many_share_a_statement(count: int, fixed: list[object]) -> None:
+    """A last statement with fewer rows included; what is the same in all rows stands behind what varies."""
+    table = sa.Table("t", sa.MetaData(), *(sa.Column(name, sa.Text()) for name in ("c", "d", "b", "a")))
+    rows = [(f"a{n}", None if n % 3 else f"b{n}", *fixed) for n in range(count)]
+    names = ["a", "b", "c", "d"][: 2 + len(fixed)]
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        table.create(connection)
+        insert_lists(connection, table, names, [[row[0] for row in rows], [row[1] for row in rows]], fixed)
+        assert connection.execute(sa.select(*(table.c[name] for name in names))).all() == rows
+    engine.dispose()
