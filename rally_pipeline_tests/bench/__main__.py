@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 from rally_pipeline_tests.bench.data import Bench
@@ -28,6 +29,8 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=int(os.environ.get("BENCH_ROWS", "1000000")))
     parser.add_argument("--repeats", type=int, default=int(os.environ.get("BENCH_REPEATS", "5")))
     options = parser.parse_args()
+    # dlt's, where nobody is logged in
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="platformdirs")
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="rally-bench-") as folder:
         bench = Bench(options.rows, options.repeats, Path(folder))
