@@ -9,25 +9,30 @@ Partitions come as batches already, while ``DAGSTER_EVENT_BATCH_SIZE`` is set (s
 come one by one; they are held back until something else happens in the run, which a step's end always is. A process
 that is killed in between loses them, and the step is then run again.
 
+It also opens and closes a connection each time, and closing the last one of a database moves its journal into the
+file, which takes longer than the writing. `kept_connections` keeps them open for the length of a command.
+
 Belongs here: the writing of these events. Does not belong here: what they say.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from dagster import AssetCheckEvaluation, DagsterEventType, EventLogEntry
+from dagster import AssetCheckEvaluation, DagsterEventType, DagsterInstance, EventLogEntry
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData, serialize_value
 
 from rally_pipeline.settings import load_settings
@@ -46,7 +51,8 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
     """Needs no configuration: the files lie where Dagster puts its own, in ``DAGSTER_HOME`` or in the home's."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data)
+        self._kept: dict[str, sa.Engine] | None = None
+        super().__init__(base_dir, inst_data)  # connects
         self._held: dict[str, list[EventLogEntry]] = defaultdict(list)
         self._held_lock = threading.RLock()
 
@@ -63,6 +69,34 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
         home = os.environ.get("DAGSTER_HOME")
         base = Path(home).expanduser() if home else load_settings().dagster_home
         return cls(str(base / "history" / "runs"), inst_data)
+
+    @contextlib.contextmanager
+    def kept_connections(self) -> Iterator[None]:
+        """Keeps the connection to each database open; closed at the end. Every commit is as durable as before."""
+        self._kept = {}
+        try:
+            yield
+        finally:
+            with self._db_lock:
+                kept, self._kept = self._kept, None
+                for engine in kept.values():
+                    engine.dispose()
+
+    @contextlib.contextmanager
+    def _connect(self, shard: str) -> Iterator[sa.Connection]:
+        kept = self._kept
+        if kept is None or shard not in self._initialized_dbs:  # Dagster's own makes the tables
+            with super()._connect(shard) as connection:
+                yield connection
+            return
+        with self._db_lock:
+            if shard not in kept:
+                waits = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+                kept[shard] = sa.create_engine(
+                    self.conn_string_for_shard(shard), poolclass=sa.QueuePool, pool_size=1, connect_args=waits
+                )
+            with kept[shard].begin() as connection:
+                yield connection
 
     def store_event(self, event: EventLogEntry) -> None:
         """Stores an event, after those that were held back; outputs and results of checks are held back."""
@@ -123,6 +157,18 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
                 for event, event_id in last.values():
                     self._store_asset_event(connection, event, event_id)
             _store_checks(connection, [(event, i) for event, i in numbered if _is_one_of(event, _OF_CHECKS)])
+
+
+@contextlib.contextmanager
+def kept_connections(instance: DagsterInstance) -> Iterator[None]:
+    """Lets an instance that writes its events with this module keep its connections; of any other nothing changes.
+
+    For one command that runs jobs and ends. A daemon would gather a file handle with every run it sees, and what
+    retention deletes would stay on the disk.
+    """
+    storage = instance.event_log_storage
+    with storage.kept_connections() if isinstance(storage, BatchSqliteEventLogStorage) else contextlib.nullcontext():
+        yield
 
 
 def _is_one_of(event: EventLogEntry, types: Sequence[DagsterEventType]) -> bool:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from rally_pipeline import locks
 from rally_pipeline.errors import RallyError, UsageError
+from rally_pipeline.orchestration.event_log import kept_connections
 from rally_pipeline.orchestration.evidence import names
 from rally_pipeline.orchestration.ingest_assets import raw_key
 from rally_pipeline.orchestration.instance import end_dead_runs, open_instance, run_tags
@@ -269,7 +270,11 @@ def run_pipeline(
     opened = RunWorkspace(workspace, progress=progress)
     # What a run that was killed had archived but not registered is loaded with the rest.
     register_archived(workspace, since=workspace.now().date() - dt.timedelta(days=_LOOK_BACK_DAYS))
-    with open_instance(settings) as instance, PoolWatch(instance, workspace.warehouse.tell):
+    with (
+        open_instance(settings) as instance,
+        kept_connections(instance),
+        PoolWatch(instance, workspace.warehouse.tell),
+    ):
         end_dead_runs(instance)
         definitions = build_definitions(settings, opened)
         reports: list[MarketReport] = []

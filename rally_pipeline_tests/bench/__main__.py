@@ -11,6 +11,8 @@ import importlib
 import os
 import sys
 import tempfile
+import time
+import warnings
 from pathlib import Path
 
 from rally_pipeline_tests.bench.data import Bench
@@ -27,12 +29,17 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=int(os.environ.get("BENCH_ROWS", "1000000")))
     parser.add_argument("--repeats", type=int, default=int(os.environ.get("BENCH_REPEATS", "5")))
     options = parser.parse_args()
+    # dlt's, where nobody is logged in
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="platformdirs")
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="rally-bench-") as folder:
         bench = Bench(options.rows, options.repeats, Path(folder))
-        for name in options.only or SUBJECTS:
-            print(f"{name} …", file=sys.stderr, flush=True)
+        subjects = options.only or SUBJECTS
+        for number, name in enumerate(subjects, start=1):
+            print(f"{number}/{len(subjects)} {name} …", end=" ", file=sys.stderr, flush=True)
+            began = time.monotonic()
             figures += importlib.import_module(f"rally_pipeline_tests.bench.{name}").figures(bench)
+            print(f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     print_figures(figures)
     print_goals(figures)
     kept_in = Path(os.environ.get("RALLY_HOME", ".rally")) / "bench"
