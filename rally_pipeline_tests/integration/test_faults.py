@@ -156,7 +156,7 @@ def test_recovered_and_nothing_lost(
     elif fault == "database gone":
         faults.drop(workspace, source)
         with faults.locked(workspace):
-            assert "locked" in _try(_with(workspace), source)
+            assert "another writer of" in _try(_with(workspace), source)
         _on_a_stopped_server(workspace, upstream, source, ideal, request, tmp_path)
     elif fault == "kill -9":
         faults.drop(workspace, source)
