@@ -135,7 +135,7 @@ print(report.files[0].outcome.merged)
 
 
 def test_two_processes_with_the_same_market_and_file_leave_what_one_would(tmp_path: Path, warehouse_url: str) -> None:
-    """Both fetch, both load what both fetched, both compute; of the file, one says that all of it is new."""
+    """Both fetch, both load what both fetched, both compute; of the file, each row is there once."""
     home, file = tmp_path / "home", tmp_path / "0700.csv"
     env = environment(home, warehouse_url, RALLY_PROFILE="demo")
     workspace = open_at(home, warehouse_url, profile=Profile.DEMO)
@@ -143,7 +143,8 @@ def test_two_processes_with_the_same_market_and_file_leave_what_one_would(tmp_pa
     file.write_bytes(price_csv([(day, 9, 13, 8, 10 + n / 100, 10 + n) for n, day in enumerate(days)]))
     said = finish(*(program(["-c", _MARKET, name, file], env) for name in ("one", "other")))
     counts = sorted(tuple(map(int, re.findall(r"(?:new|changed|same)=(\d+)", out)[-3:])) for out, _ in said)
-    assert counts == [(0, 0, len(days)), (len(days), 0, 0)]
+    # Who archived first may load last: at the time of that delivery nothing was known, so to it all is new as well.
+    assert counts in ([(0, 0, len(days)), (len(days), 0, 0)], [(len(days), 0, 0)] * 2)
     assert len(rows_of(workspace, PRICE, PRICE.c.source == "desk")) == len(days)
     assert rows_of(workspace, PRICE, PRICE.c.symbol == "^GDAXI") != []
     assert_as_if_by_one(workspace, tmp_path)
