@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from rally_pipeline import files
 from rally_pipeline.backup.contents import WAREHOUSE, Dumped, part_of
-from rally_pipeline.publish.tables import BATCH_ROWS, arrow_type, record_batches
+from rally_pipeline.publish.tables import BATCH_ROWS, record_batches
+from rally_pipeline.warehouse.arrow import arrow_type
 from rally_pipeline.warehouse.load import bulk_load
 
 

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 
 from rally_pipeline.files import digest, settle
 from rally_pipeline.publish.manifest import DATABASE_NAME, About, PublishedFile, PublishedTable
-from rally_pipeline.publish.tables import arrow_type
 from rally_pipeline.schema import column_info, metadata, table_info
+from rally_pipeline.warehouse.arrow import arrow_type
 
 #: The file is written so that drivers built into BI tools, which are older than the library here, can read it.
 STORAGE_VERSION = "v1.0.0"

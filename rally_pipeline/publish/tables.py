@@ -25,6 +25,7 @@ from rally_pipeline.publish.manifest import PublishedFile, PublishedTable, notic
 from rally_pipeline.schema import column_info, table_info
 from rally_pipeline.schema.declare import UtcDateTime
 from rally_pipeline.settings import Profile
+from rally_pipeline.warehouse.arrow import arrow_type
 from rally_pipeline.warehouse.written import mark_of_year
 
 #: Tables with more rows are split by the year of their date column.
@@ -32,23 +33,6 @@ LARGE_ROWS = 200_000
 #: Rows of a batch, and of a row group: what is in memory at a time.
 BATCH_ROWS = 65_536
 _NO_DATE = "__HIVE_DEFAULT_PARTITION__"
-
-
-def arrow_type(type_: sa.types.TypeEngine[Any]) -> pa.DataType:
-    """The Arrow type of a declared type: dates are date32, instants are microseconds in UTC."""
-    if isinstance(type_, UtcDateTime):
-        return pa.timestamp("us", tz="UTC")
-    for known, found in (
-        (sa.Boolean, pa.bool_()),
-        (sa.Date, pa.date32()),
-        (sa.BigInteger, pa.int64()),
-        (sa.Integer, pa.int32()),
-        (sa.Double, pa.float64()),
-        (sa.String, pa.string()),
-    ):
-        if isinstance(type_, known):
-            return found
-    raise TypeError(f"no Arrow type for {type_!r}")
 
 
 def arrow_schema(table: sa.Table, profile: Profile) -> pa.Schema:

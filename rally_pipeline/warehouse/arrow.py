@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from rally_pipeline.schema.declare import UtcDateTime
 from rally_pipeline.warehouse.load import insert_lists
 
 #: Rows fetched at a time: few enough for what Python makes of them to stay in the caches.
@@ -20,12 +21,14 @@ _FETCHED_ROWS = 2048
 _BATCH_ROWS = 8192
 
 
-def arrow_of(type_: sa.types.TypeEngine[Any]) -> pa.DataType:
-    """The Arrow type of a column that is computed with: dates are date32.
+def arrow_type(type_: sa.types.TypeEngine[Any]) -> pa.DataType:
+    """The Arrow type of a declared type: dates are date32, instants are microseconds in UTC.
 
     Raises:
-        TypeError: nothing here computes with such a column.
+        TypeError: no table declares such a column.
     """
+    if isinstance(type_, UtcDateTime):
+        return pa.timestamp("us", tz="UTC")
     for known, found in (
         (sa.Boolean, pa.bool_()),
         (sa.Date, pa.date32()),
@@ -40,8 +43,14 @@ def arrow_of(type_: sa.types.TypeEngine[Any]) -> pa.DataType:
 
 
 def read_arrow(connection: sa.Connection, query: sa.Select[Any]) -> pa.Table:
-    """What a query gives, as an Arrow table with its column names."""
-    schema = pa.schema([pa.field(column.name, arrow_of(column.type)) for column in query.selected_columns])
+    """What a query gives, as an Arrow table with its column names.
+
+    Raises:
+        TypeError: a column is an instant: those are not computed with.
+    """
+    if instants := [column.name for column in query.selected_columns if isinstance(column.type, UtcDateTime)]:
+        raise TypeError(f"instants are not read to be computed with: {', '.join(instants)}")
+    schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in query.selected_columns])
     if connection.dialect.name == "postgresql":
         return _copied_out(connection, query, schema)
     plain = sa.select(*(_plain(column) for column in query.subquery().c))
