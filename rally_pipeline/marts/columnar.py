@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from rally_pipeline.marts.inputs import Derived, Inputs, Scope
-from rally_pipeline.warehouse.arrow import read_arrow, write_relation
 
 #: Subjects computed at a time: twenty years of their sessions are about a million rows.
 GROUP = 200
@@ -38,6 +37,8 @@ def fill(connection: sa.Connection, derived: Derived, inputs: Inputs, scope: Sco
     """
     import duckdb
 
+    from rally_pipeline.warehouse.arrow import write_relation
+
     columnar = derived.columnar
     assert columnar is not None
     config: dict[str, Any] = {"memory_limit": _MEMORY, "autoinstall_known_extensions": "false"}
@@ -57,6 +58,8 @@ def fill(connection: sa.Connection, derived: Derived, inputs: Inputs, scope: Sco
 
 def _registered(engine: Any, name: str, connection: sa.Connection, query: sa.Select[Any]) -> sa.TableClause:
     """What the warehouse answers, as a table of the engine; it replaces the one of that name."""
+    from rally_pipeline.warehouse.arrow import read_arrow
+
     engine.register(name, read_arrow(connection, query))
     return sa.table(name, *(sa.column(column.name, column.type) for column in query.selected_columns))
 
