@@ -263,12 +263,6 @@ def _write_notices(
         connection.execute(sa.insert(ops_alert_notice), rows)
 
 
-def is_anything_to_tell(connection: sa.Connection, now: dt.datetime, targets: Collection[str]) -> bool:
-    """Whether `claim` would give something out."""
-    query = sa.select(sa.literal(1)).select_from(ops_alert_notice).where(*_to_tell(now), _for(targets)).limit(1)
-    return connection.execute(query).first() is not None
-
-
 def claim(connection: sa.Connection, now: dt.datetime, targets: Collection[str]) -> dict[str, list[Notice]]:
     """What is to be told to each target, oldest first, for whoever calls to tell: nobody else gets it meanwhile.
 
