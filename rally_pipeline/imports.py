@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from rally_pipeline import ingest, load_log
+from rally_pipeline.archive import FetchRecord
 from rally_pipeline.audit.store import AuditReport, audit_stored
 from rally_pipeline.errors import PayloadError, UsageError
 from rally_pipeline.marts.refresh import Refreshed, refresh
 from rally_pipeline.sources import ecb, flow_files, note_files, price_files
 from rally_pipeline.sources.base import Payload
 from rally_pipeline.workspace import Workspace
+
+#: So many files are archived before the first of them is loaded: small ones are judged together.
+_TOGETHER = 20
 
 ReadFile = Callable[[Path, Workspace], Payload]
 
@@ -178,6 +182,21 @@ def _provider(name: str) -> str:
     return name
 
 
+def _kept(
+    workspace: Workspace, path: Path, read: ReadFile, known_at: dt.datetime | None, run_id: str | None
+) -> FetchRecord | PayloadError:
+    """A file in the archive, or why it is not."""
+    try:
+        payload = read(path, workspace)
+    except OSError as error:
+        # Somebody may have taken it up while others were loaded.
+        why = f"{path.name} cannot be read: {error.strerror or error}"
+        return PayloadError("file_readable", why, "see where it is now")
+    except PayloadError as refusal:
+        return refusal
+    return ingest.keep(workspace, payload, known_at=known_at, run_id=run_id)
+
+
 def import_files(
     workspace: Workspace,
     paths: Sequence[Path],
@@ -189,7 +208,8 @@ def import_files(
     done: Callable[[FileOutcome], None] = lambda _: None,
     run_id: str | None = None,
 ) -> ImportReport:
-    """Loads files one after the other, each in a transaction of its own, then computes what became stale.
+    """Loads files one after the other, each in a transaction of its own, then computes what became stale. What was
+    archived when a run is killed is loaded by the next one.
 
     A file that is refused leaves the others alone; it stays in the archive unless it is empty or too large.
 
@@ -200,24 +220,20 @@ def import_files(
         raise UsageError(
             f"--known-at {known_at:%Y-%m-%dT%H:%M:%SZ} is in the future. Fix: give a time that has passed."
         )
-    outcomes = []
-    for number, path in enumerate(paths, start=1):
-        progress(f"{number} of {len(paths)}: {path.name}")
-        try:
-            payload = read(path, workspace)
-        except OSError as error:
-            # Somebody may have taken it up while others were loaded.
-            why = f"{path.name} cannot be read: {error.strerror or error}"
-            outcomes.append(FileOutcome(path, None, PayloadError("file_readable", why, "see where it is now")))
+    outcomes: list[FileOutcome] = []
+    for first in range(0, len(paths), _TOGETHER):
+        some = paths[first : first + _TOGETHER]
+        kept: list[tuple[Path, FetchRecord | PayloadError]] = []
+        for number, path in enumerate(some, start=first + 1):
+            progress(f"{number} of {len(paths)}: {path.name}")
+            kept.append((path, _kept(workspace, path, read, known_at, run_id)))
+        ready = ingest.read_ahead(workspace, [record for _, record in kept if not isinstance(record, PayloadError)])
+        for path, record in kept:
+            if isinstance(record, PayloadError):
+                outcomes.append(FileOutcome(path, None, record))
+            else:
+                outcomes.append(FileOutcome(path, ingest.load(workspace, *next(ready))))
             done(outcomes[-1])
-            continue
-        except PayloadError as refusal:
-            outcomes.append(FileOutcome(path, None, refusal))
-            done(outcomes[-1])
-            continue
-        record = ingest.keep(workspace, payload, known_at=known_at, run_id=run_id)
-        outcomes.append(FileOutcome(path, ingest.load(workspace, record)))
-        done(outcomes[-1])
     refreshed: list[Refreshed] = []
     audited = None
     if refresh_marts:

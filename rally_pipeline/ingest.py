@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -18,7 +18,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from rally_pipeline.archive import FetchRecord
-from rally_pipeline.errors import FetchError, PayloadError
+from rally_pipeline.errors import ArchiveDamagedError, FetchError, PayloadError
 from rally_pipeline.fetches import records_where, register, was_loaded
 from rally_pipeline.known_facts import broker_contradictions, known_facts
 from rally_pipeline.load_log import (
@@ -32,6 +32,7 @@ from rally_pipeline.load_log import (
 from rally_pipeline.marts.refresh import downstream, mark_stale
 from rally_pipeline.quality.gate import Batch, Verdict, check, row_keys
 from rally_pipeline.quality.results import QualityResult
+from rally_pipeline.quality.suites import Broken, validate_values
 from rally_pipeline.schema import ops, raw
 from rally_pipeline.sources import price_files
 from rally_pipeline.sources.base import Dataset, FetchRequest, Finding, Payload, Severity
@@ -46,6 +47,9 @@ from rally_pipeline.sources.registry import (
 from rally_pipeline.targets import TARGETS, core_frame, with_empty_texts
 from rally_pipeline.warehouse.merge import Delivery, MergeResult, is_untouched, merge, merge_late
 from rally_pipeline.workspace import Workspace
+
+#: Payloads of at most so many bytes are read ahead, so many at a time: what that holds in memory is little.
+_SMALL_BYTES, _TOGETHER = 100_000, 40
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,55 @@ def keep(
     return record
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """A payload that was read before its turn, and what the gate says of its rows without looking at the warehouse."""
+
+    findings: tuple[Finding, ...]
+    frames: Mapping[Dataset, pd.DataFrame]
+    values: Mapping[Dataset, Mapping[str, Broken]]
+
+
+def read_ahead(workspace: Workspace, records: Sequence[FetchRecord]) -> Iterator[tuple[FetchRecord, Ahead | None]]:
+    """The payloads in their order, for `load`: some dozens of small ones are read and judged together.
+
+    A large one, and one that cannot be read, comes as it is: `load` reads it and says why it cannot be.
+    """
+    group: list[FetchRecord] = []
+    for record in records:
+        if len(group) == _TOGETHER or record.byte_count > _SMALL_BYTES:
+            yield from _read_together(workspace, group)
+            group = []
+        if record.byte_count > _SMALL_BYTES:
+            yield record, None
+        else:
+            group.append(record)
+    yield from _read_together(workspace, group)
+
+
+def _read_together(workspace: Workspace, records: Sequence[FetchRecord]) -> Iterator[tuple[FetchRecord, Ahead | None]]:
+    came: list[tuple[tuple[Finding, ...], dict[Dataset, pd.DataFrame]] | None] = []
+    for record in records:
+        try:
+            came.append(_read(workspace, record))
+        except (ArchiveDamagedError, PayloadError):
+            came.append(None)
+    values: list[dict[Dataset, Mapping[str, Broken]]] = [{} for _ in records]
+    for dataset in dict.fromkeys(dataset for one in came if one for dataset in one[1]):
+        of_it = [number for number, one in enumerate(came) if one and dataset in one[1]]
+        said = validate_values(dataset, [came[number][1][dataset] for number in of_it])  # type: ignore[index]
+        for number, broken in zip(of_it, said, strict=True):
+            values[number][dataset] = broken
+    for record, one, judged in zip(records, came, values, strict=True):
+        yield record, Ahead(*one, judged) if one else None
+
+
 def load(
-    workspace: Workspace, record: FetchRecord, *, released: frozenset[tuple[str, str]] = frozenset()
+    workspace: Workspace,
+    record: FetchRecord,
+    ahead: Ahead | None = None,
+    *,
+    released: frozenset[tuple[str, str]] = frozenset(),
 ) -> LoadOutcome:
     """Parses an archived payload and merges it, with what was noticed, in one transaction.
 
@@ -135,6 +186,7 @@ def load(
     Args:
         workspace: where.
         record: what.
+        ahead: what `read_ahead` read of it, if it did.
         released: row keys, each with a rule, that a person released: those rows are loaded although they break that
             rule. What was released before stays so.
 
@@ -144,7 +196,8 @@ def load(
     """
     results: tuple[QualityResult, ...] = ()
     try:
-        findings, frames = _read(workspace, record)
+        findings, frames = (ahead.findings, ahead.frames) if ahead else _read(workspace, record)
+        values = ahead.values if ahead else {}
         # Judging takes much longer than merging and goes on beside other writers, unless it has to compute something.
         verdicts: dict[Dataset, Verdict] = {}
         seen: str | None = None
@@ -152,12 +205,12 @@ def load(
         if Dataset.BROKER_FLOW not in frames:
             with workspace.warehouse.read() as connection:
                 seen = state_of_facts(connection)
-                verdicts = _judge(workspace, connection, record, frames, released)
+                verdicts = _judge(workspace, connection, record, frames, values, released)
                 is_judged = True
         with workspace.warehouse.write() as connection:
             if not is_judged or seen != state_of_facts(connection):
                 # Somebody has loaded something meanwhile: what is merged is judged by what is known then.
-                verdicts = _judge(workspace, connection, record, frames, released)
+                verdicts = _judge(workspace, connection, record, frames, values, released)
             results = tuple(result for verdict in verdicts.values() for result in verdict.results)
             for verdict in verdicts.values():
                 if verdict.refusal:
@@ -213,6 +266,7 @@ def _judge(
     connection: sa.Connection,
     record: FetchRecord,
     frames: Mapping[Dataset, pd.DataFrame],
+    values: Mapping[Dataset, Mapping[str, Broken]],
     released: frozenset[tuple[str, str]],
 ) -> dict[Dataset, Verdict]:
     """What the gate says of each frame, given what the warehouse knows; of a broker's weeks, within a transaction that
@@ -233,7 +287,7 @@ def _judge(
             record.request.end,
         )
         failures = broker_contradictions(connection, frame) if dataset is Dataset.BROKER_FLOW and len(frame) else {}
-        verdicts[dataset] = check(batch, released=released, failures=failures)
+        verdicts[dataset] = check(batch, released=released, failures=failures, values=values.get(dataset))
     return verdicts
 
 

@@ -22,7 +22,7 @@ from rally_pipeline.errors import (
 )
 from rally_pipeline.fetches import already_answered, pending
 from rally_pipeline.health import note_documents, note_failures, settle
-from rally_pipeline.ingest import FetchFailure, fetch_all, load, source_module
+from rally_pipeline.ingest import FetchFailure, fetch_all, load, read_ahead, source_module
 from rally_pipeline.load_log import LoadOutcome
 from rally_pipeline.planning import archived, plan_market
 from rally_pipeline.sources.base import Dataset, FetchRequest
@@ -199,7 +199,7 @@ def load_ratings(workspace: Workspace) -> list[LoadOutcome]:
     """Loads the ratings that wait to be loaded, oldest known first."""
     with workspace.warehouse.read() as connection:
         records = pending(connection, Dataset.RATING_ACTION)
-    return [load(workspace, record) for record in records]
+    return [load(workspace, record, ahead) for record, ahead in read_ahead(workspace, records)]
 
 
 def load_market(
@@ -224,9 +224,9 @@ def load_market(
             waiting = pending(connection, Dataset.PRICE, subjects=workspace.catalog.market_symbols(market))
     records = waiting or archived(workspace, market, start, end)
     outcomes, damaged = [], []
-    for record in records:
+    for record, ahead in read_ahead(workspace, records):
         try:
-            outcome = load(workspace, record)
+            outcome = load(workspace, record, ahead)
         except ArchiveDamagedError as error:
             # The others are loaded all the same; nobody has decided what to do about this one.
             damaged.append(str(error))

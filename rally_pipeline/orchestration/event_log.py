@@ -33,7 +33,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData, serialize_value
+from dagster._serdes import ConfigurableClassData
 
 from rally_pipeline.settings import load_settings
 
@@ -156,7 +156,11 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
                 last = {event.get_dagster_event().asset_key: (event, i) for event, i in made}
                 for event, event_id in last.values():
                     self._store_asset_event(connection, event, event_id)
-            _store_checks(connection, [(event, i) for event, i in numbered if _is_one_of(event, _OF_CHECKS)])
+            texts = [row["event"] for _, row in indexed]
+            of_checks = [
+                (*one, text) for one, text in zip(numbered, texts, strict=True) if _is_one_of(one[0], _OF_CHECKS)
+            ]
+            _store_checks(connection, of_checks)
 
 
 @contextlib.contextmanager
@@ -175,14 +179,17 @@ def _is_one_of(event: EventLogEntry, types: Sequence[DagsterEventType]) -> bool:
     return event.is_dagster_event and event.dagster_event_type in types
 
 
-def _store_checks(connection: sa.Connection, numbered: Sequence[tuple[EventLogEntry, int]]) -> None:
-    """The rows of the table of checks, as `store_asset_check_event` writes them one by one."""
+def _store_checks(connection: sa.Connection, numbered: Sequence[tuple[EventLogEntry, int, str]]) -> None:
+    """The rows of the table of checks, as `store_asset_check_event` writes them one by one.
+
+    Each event comes with its number in the index and its text, which takes longer to make than to store.
+    """
     table = AssetCheckExecutionsTable
     planned: list[dict[str, Any]] = []
-    for event, event_id in numbered:
+    for event, event_id, text in numbered:
         said = event.get_dagster_event().event_specific_data
         common = {
-            "evaluation_event": serialize_value(event),
+            "evaluation_event": text,
             "evaluation_event_timestamp": datetime.fromtimestamp(event.timestamp, UTC).replace(tzinfo=None),
             "evaluation_event_storage_id": event_id,
         }

@@ -71,7 +71,7 @@ def _documents(database: str) -> dg.AssetsDefinition:
     def load_notes(context: dg.AssetExecutionContext) -> Iterator[Any]:
         from rally_pipeline.fetches import pending
         from rally_pipeline.inbox import take_up
-        from rally_pipeline.ingest import load
+        from rally_pipeline.ingest import load, read_ahead
 
         run: RunWorkspace = context.resources.workspace
         workspace = run.workspace
@@ -79,7 +79,7 @@ def _documents(database: str) -> dg.AssetsDefinition:
             left = pending(connection, Dataset.NOTE)  # of a run that was killed
         report = take_up(workspace, ("notes",), refresh_marts=False, progress=run.progress, run_id=context.run_id)
         outcomes = [file.outcome for file in report.files if file.outcome is not None]
-        outcomes += [load(workspace, record) for record in left]
+        outcomes += [load(workspace, record, ahead) for record, ahead in read_ahead(workspace, left)]
         run.ledger.outcomes.extend(outcomes)
         refused = [f"{file.path.name}: {file.message}" for file in report.files if not file.ok]
         for text in refused:

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -40,6 +41,8 @@ TIMEZONES = {
     "SOUTHBOUND": "Asia/Hong_Kong",
 }
 WEEKEND = ("0 0 * * 6", "0 0 * * 0")
+#: Saturday and Sunday by the remainder of `date.toordinal`, of which 1 was a Monday.
+_WEEKEND_ORDINALS = (6, 0)
 #: First weekday of the tables that span markets: that of the calendars.
 WEEKDAYS_START = dt.date(2004, 1, 1)
 #: Raise when what `sessions.py` computes changes without a change of package or catalog.
@@ -50,18 +53,49 @@ _REVISION = 1
 CalendarDays = Mapping[str, Any]
 
 
+class Days(dg.DailyPartitionsDefinition):
+    """Daily partitions from midnight to midnight, listed by counting days.
+
+    Dagster walks along cron schedules instead, a tenth of a second for twenty years, and lists every day of every
+    calendar that an asset across calendars reads, in each of its steps. Exclusions are single days, or `WEEKEND`.
+    """
+
+    def get_partition_keys(
+        self, current_time: dt.datetime | None = None, dynamic_partitions_store: Any = None
+    ) -> Sequence[str]:
+        """Called by Dagster; the keys it would list, oldest first."""
+        if current_time is not None:
+            return super().get_partition_keys(current_time, dynamic_partitions_store)
+        first, last = self.get_first_partition_key(), self.get_last_partition_key()
+        if first is None or last is None:
+            return []
+        numbers = range(dt.date.fromisoformat(first).toordinal(), dt.date.fromisoformat(last).toordinal() + 1)
+        weekend = _WEEKEND_ORDINALS if self._has_weekends else ()
+        keys = (dt.date.fromordinal(number).isoformat() for number in numbers if number % 7 not in weekend)
+        closed = self._closed
+        return [key for key in keys if key not in closed]
+
+    @functools.cached_property
+    def _has_weekends(self) -> bool:
+        return any(isinstance(one, str) for one in self.exclusions or ())
+
+    @functools.cached_property
+    def _closed(self) -> frozenset[str]:
+        zone = ZoneInfo(self.timezone)
+        days = (one for one in self.exclusions or () if not isinstance(one, str))
+        return frozenset(dt.datetime.fromtimestamp(one.timestamp, zone).date().isoformat() for one in days)
+
+
 def weekdays() -> dg.DailyPartitionsDefinition:
     """Monday to Friday, the running one included."""
-    return dg.DailyPartitionsDefinition(
-        start_date=WEEKDAYS_START.isoformat(), timezone="UTC", end_offset=1, exclusions=list(WEEKEND)
-    )
+    return Days(start_date=WEEKDAYS_START.isoformat(), timezone="UTC", end_offset=1, exclusions=list(WEEKEND))
 
 
 def session_partitions(market: str, days: CalendarDays) -> dg.DailyPartitionsDefinition:
     """The sessions of a market, from its calendar's first day to its horizon and no further than the next one."""
     horizon = dt.date.fromisoformat(days["horizon"])
     closed = [dt.datetime.fromisoformat(day) for day in days["closed"]]
-    return dg.DailyPartitionsDefinition(
+    return Days(
         start_date=days["first"],
         end_date=(horizon + dt.timedelta(days=1)).isoformat(),
         timezone=TIMEZONES[market],

@@ -1,14 +1,14 @@
 """Small plots for the asset pages: the last year of a few series, as a picture inside the metadata.
 
-Belongs here: drawing. Matplotlib is imported when something is drawn, through its object interface: ``pyplot`` keeps
-figures alive and takes longer to import.
+Belongs here: drawing, as SVG written by hand: a plotting library takes longer to draw them than the marts to compute.
 """
 
 from __future__ import annotations
 
 import base64
 import datetime as dt
-import io
+import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +25,14 @@ _SPAN = dt.timedelta(days=365)
 _LINES = 6
 #: The members of this leaderboard are shown first.
 _FIRST = "headline_indices"
+
+#: Pixels: the picture, and the plot in it, beside which the lines are named.
+_WIDTH, _HEIGHT = 560, 180
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 450, 22, 160
+_INKS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b")
+#: Plots of more days than this have months below their axis.
+_MONTHLY_FROM = 60
+_SIZES = ((1e12, "tn"), (1e9, "bn"), (1e6, "mn"), (1e3, "k"))
 
 #: What is drawn of each table; of the others nothing.
 _VALUE: Mapping[str, str] = {
@@ -140,7 +148,8 @@ def _preferred(connection: sa.Connection, subjects: Sequence[str]) -> list[str]:
 def _series(connection: sa.Connection, query: sa.Select[Any]) -> dict[str, list[tuple[dt.date, float]]]:
     found: dict[str, list[tuple[dt.date, float]]] = {}
     for subject, day, value in connection.execute(query):
-        found.setdefault(subject, []).append((day, float(value)))
+        if math.isfinite(value):
+            found.setdefault(subject, []).append((day, float(value)))
     return found
 
 
@@ -151,32 +160,66 @@ def _drawn(series: Series, title: str, *, indexed: bool) -> dg.MarkdownMetadataV
         series = {
             name: [(day, 100.0 * value / points[0][1]) for day, value in points] for name, points in series.items()
         }
-    return dg.MetadataValue.md(
-        f"![{title}](data:image/png;base64,{base64.b64encode(line_png(series, title)).decode()})"
-    )
+    picture = base64.b64encode(line_svg(series, title).encode()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{picture})")
 
 
-def line_png(series: Series, title: str) -> bytes:
-    """A PNG of 560 × 180 pixels with one line per series, named at its end."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.figure import Figure
+def line_svg(series: Series, title: str) -> str:
+    """An SVG of 560 × 180 pixels with one line per series, named beside the plot."""
+    days = [day for points in series.values() for day, _ in points]
+    values = [value for points in series.values() for _, value in points]
+    first, last = min(days), max(days)
+    ticks = _round_values(min(values), max(values))
+    low, high = min(*values, ticks[0]), max(*values, ticks[-1])
 
-    figure = Figure(figsize=(5.6, 1.8), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for name, points in series.items():
-        days: Any = [day for day, _ in points]
-        axes.plot(days, [value for _, value in points], linewidth=1.1, label=name)
-    locator = AutoDateLocator(maxticks=7)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.tick_params(labelsize=7)
-    axes.set_title(title, fontsize=8, loc="left")
-    axes.grid(visible=True, linewidth=0.3)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.legend(fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    target = io.BytesIO()
-    figure.savefig(target, format="png")
-    return target.getvalue()
+    def x(day: dt.date) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * (day - first).days / max(1, (last - first).days)
+
+    def y(value: float) -> float:
+        return _BOTTOM - (_BOTTOM - _TOP) * (value - low) / (high - low)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
+        'font-family="sans-serif" font-size="9" fill="#333">'
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/><text x="{_LEFT}" y="14" font-size="11">'
+        f"{html.escape(title)}</text>"
+    ]
+    for value in ticks:
+        parts.append(f'<path d="M{_LEFT} {y(value):.1f}H{_RIGHT}" stroke="#ccc" stroke-width=".5"/>')
+        parts.append(f'<text x="{_LEFT - 5}" y="{y(value) + 3:.1f}" text-anchor="end">{_short(value)}</text>')
+    for day in _round_days(first, last):
+        parts.append(f'<path d="M{x(day):.1f} {_TOP}V{_BOTTOM}" stroke="#ccc" stroke-width=".5"/>')
+        text = f"{day.day} {day:%b}" if (last - first).days <= _MONTHLY_FROM else f"{day:%b %Y}"
+        parts.append(f'<text x="{x(day):.1f}" y="{_BOTTOM + 13}" text-anchor="middle">{text}</text>')
+    parts.append(f'<path d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="#333" stroke-width=".8"/>')
+    for number, (name, points) in enumerate(series.items()):
+        ink, place = _INKS[number % len(_INKS)], _TOP + 8 + 14 * number
+        line = " ".join(f"{x(day):.1f},{y(value):.1f}" for day, value in points)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{ink}" stroke-width="1.2"/>')
+        parts.append(f'<path d="M{_RIGHT + 8} {place}h14" stroke="{ink}" stroke-width="1.2"/>')
+        parts.append(f'<text x="{_RIGHT + 26}" y="{place + 3}">{html.escape(name)}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """Two to six round values of which the first and the last lie between the bounds or just outside."""
+    span = (high - low) or abs(high) or 1.0
+    step = 10 ** math.floor(math.log10(span / 4))
+    step *= next(n for n in (1, 2, 2.5, 5, 10) if span / (step * n) <= 4)
+    first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
+    return [number * step for number in range(first, last + 1)]
+
+
+def _round_days(first: dt.date, last: dt.date) -> list[dt.date]:
+    """At most seven days to write below the axis: every so many days, or first days of months."""
+    span = (last - first).days
+    if span <= _MONTHLY_FROM:
+        return [first + dt.timedelta(days=number) for number in range(0, span + 1, span // 7 + 1)]
+    months = range(12 * first.year + first.month, 12 * last.year + last.month)
+    starts = [dt.date(month // 12, month % 12 + 1, 1) for month in months]
+    return starts[:: len(starts) // 7 + 1]
+
+
+def _short(value: float) -> str:
+    size = next((one for one in _SIZES if abs(value) >= one[0]), (1.0, ""))
+    return f"{value / size[0]:.6g}{size[1]}"

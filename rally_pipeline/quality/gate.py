@@ -50,6 +50,7 @@ def check(
     *,
     released: frozenset[tuple[str, str]] = frozenset(),
     failures: Mapping[str, str] | None = None,
+    values: Mapping[str, suites.Broken] | None = None,
 ) -> Verdict:
     """Judges a batch.
 
@@ -57,6 +58,7 @@ def check(
         batch: rows and what they are judged by.
         released: row keys, each with a rule that a person decided not to hold against the row.
         failures: rules about the payload as a whole that were judged elsewhere and not met, with the reason.
+        values: what `suites.validate_values` said of the frame, if it was asked before.
 
     Raises:
         ExpectationFailedToRunError: a fault of the suite; nothing may be loaded on such a verdict.
@@ -74,7 +76,7 @@ def check(
         for one in batch_checks_for(dataset)
     }
     judged = pd.DataFrame(verdicts | {name: np.full(len(frame), met) for name, met in whole.items()}, index=frame.index)
-    broken = suites.validate(dataset, pd.concat([frame, judged], axis=1))
+    broken = suites.validate(dataset, pd.concat([frame, judged], axis=1), values)
 
     rules = rules_for(dataset)
     first_rule = np.full(len(frame), -1)

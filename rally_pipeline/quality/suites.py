@@ -2,9 +2,11 @@
 
 Building a graph of metrics costs Great Expectations several times what computing it on thirty rows does, and the graph
 depends on the suite and the columns alone. So it is built once, from the expectations' own dependencies, and resolved
-by the pandas execution engine for every batch: that says which expectations are met. The columns of verdicts are
-asserted together (each row's sum is their number); where that is not met, one by one. What is not met is validated
-once more, alone, through an ephemeral context with ``COMPLETE`` results, which gives every row that broke it.
+by the pandas execution engine for every batch: that says which expectations are met. Even so a batch costs it some
+hundredths of a second however few rows it has, so the rules that need nothing but the rows are asked of many small
+payloads together. The columns of verdicts are asserted together too (each row's sum is their number); where that is not
+met, one by one. What is not met is validated once more, alone, through an ephemeral context with ``COMPLETE`` results,
+which gives every row that broke it.
 
 Belongs here: everything that touches Great Expectations; its import costs seconds, so it happens in here only, and
 only when a batch is validated. Does not belong here: what the rules are (`rules.py`) or what follows (`gate.py`).
@@ -12,13 +14,17 @@ only when a batch is validated. Does not belong here: what the rules are (`rules
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import importlib
 import logging
+import sys
 import threading
-from collections.abc import Mapping, Sequence
+import types
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -28,10 +34,20 @@ from rally_pipeline.sources.base import Dataset
 
 #: Position of a row in the frame, by which unexpected rows are reported.
 ROW_ID = "row_id"
+#: Number of the payload in a frame of several.
+_PAYLOAD = "payload_number"
 _BATCH_ID = "batch"
 #: A suite holds the batch it judges: two threads at once would each be told of the other's.
 _TURN = threading.Lock()
+#: Great Expectations imports them for expectations about distributions, of which we have none; they are four tenths of
+#: what its import takes.
+_UNUSED = ("scipy.stats", "altair")
 _BOOLEAN = {"result_format": {"result_format": "BOOLEAN_ONLY"}}
+
+#: Names and types of a frame's columns, on which the graph of metrics depends.
+_Types = tuple[tuple[str, str], ...]
+#: What is asserted: what the declaration says of one payload's values, of those of several, or verdicts.
+_Part = Literal["values", "together", "verdicts"]
 
 
 class ExpectationFailedToRunError(RuntimeError):
@@ -51,13 +67,14 @@ class Broken:
     columns: tuple[str, ...]
 
 
-def validate(dataset: Dataset, frame: pd.DataFrame) -> dict[str, Broken]:
+def validate(dataset: Dataset, frame: pd.DataFrame, values: Mapping[str, Broken] | None = None) -> dict[str, Broken]:
     """Asserts the suite of a dataset.
 
     Args:
         dataset: which suite.
         frame: the frame's columns, and a boolean column for every rule computed by hand; that of a rule about the
             payload as a whole is equal in all rows.
+        values: what `validate_values` said of the frame's columns, if it was asked before.
 
     Returns:
         The rules that were not met, with the rows that broke each.
@@ -67,30 +84,73 @@ def validate(dataset: Dataset, frame: pd.DataFrame) -> dict[str, Broken]:
     """
     if frame.empty:
         return {}
-    with _TURN:
-        return _broken(dataset, frame)
+    verdicts = list(dict.fromkeys(check.columns[0] for check in _all_checks(dataset) if check.kind == "verdict"))
+    with _TURN, _faults():
+        if values is None:
+            values = _values_broken(dataset, frame.drop(columns=verdicts, errors="ignore"))
+        return {**values, **_verdicts_broken(dataset, frame[[name for name in verdicts if name in frame]])}
 
 
-def _broken(dataset: Dataset, frame: pd.DataFrame) -> dict[str, Broken]:
-    dtypes = tuple((str(name), str(dtype)) for name, dtype in frame.dtypes.items())
+def validate_values(dataset: Dataset, frames: Sequence[pd.DataFrame]) -> list[dict[str, Broken]]:
+    """Asserts the rules that follow from the declaration, which look at nothing but the rows, of several payloads.
+
+    They are asked of all of them together first: what holds for all rows, and keys that are unique within each
+    payload, holds for each. Only if something does not, each is judged by itself.
+
+    Returns:
+        For each frame the rules that were not met, as `validate` gives them.
+
+    Raises:
+        ExpectationFailedToRunError: an expectation could not be computed.
+    """
+    found: list[dict[str, Broken]] = [{} for _ in frames]
+    alike: dict[_Types, list[int]] = {}
+    for number, frame in enumerate(frames):
+        if len(frame):
+            alike.setdefault(_types(frame), []).append(number)
+    with _TURN, _faults():
+        for numbers in alike.values():
+            together = pd.concat([frames[number].assign(**{_PAYLOAD: number}) for number in numbers], ignore_index=True)
+            if _suite(dataset, "together", _types(together)).failed(together):
+                for number in numbers:
+                    found[number] = _values_broken(dataset, frames[number])
+    return found
+
+
+@contextlib.contextmanager
+def _faults() -> Iterator[None]:
     try:
-        failed = _suite(dataset, dtypes).failed(frame)
+        yield
     except _module("great_expectations.exceptions").GreatExpectationsError as error:
         raise ExpectationFailedToRunError(str(error)) from error
-    if not failed:
+
+
+def _types(frame: pd.DataFrame) -> _Types:
+    return tuple((str(name), str(dtype)) for name, dtype in frame.dtypes.items())
+
+
+def _values_broken(dataset: Dataset, frame: pd.DataFrame) -> dict[str, Broken]:
+    failed = _suite(dataset, "values", _types(frame)).failed(frame)
+    return _located(dataset, failed, frame) if failed else {}
+
+
+def _verdicts_broken(dataset: Dataset, frame: pd.DataFrame) -> dict[str, Broken]:
+    if not _suite(dataset, "verdicts", _types(frame)).failed(frame):
         return {}
-    if any(check.kind == "all_verdicts" for check in failed):
-        failed = [check for check in failed if check.kind != "all_verdicts"]
-        failed += [c for c in _all_checks(dataset) if c.kind == "verdict" and not frame[c.columns[0]].all()]
+    failed = [c for c in _all_checks(dataset) if c.kind == "verdict" and not frame[c.columns[0]].all()]
     whole = [check for check in failed if check in batch_checks_for(dataset)]
     about_rows = [check for check in failed if check not in whole]
-    broken: dict[str, tuple[set[int], list[str]]] = {}
     # what is said of the payload as a whole stands in every row alike, so one row is enough
-    for checks, rows in ((about_rows, frame), (whole, frame.iloc[:1])):
-        for check, positions in _complete(dataset, checks, rows) if checks else ():
-            found, columns = broken.setdefault(check.rule, (set(), []))
-            found.update(positions)
-            columns += check.columns
+    found = _located(dataset, about_rows, frame) if about_rows else {}
+    return found | (_located(dataset, whole, frame.iloc[:1]) if whole else {})
+
+
+def _located(dataset: Dataset, checks: Sequence[Check], frame: pd.DataFrame) -> dict[str, Broken]:
+    broken: dict[str, tuple[set[int], list[str]]] = {}
+    for check, positions in _complete(dataset, checks, frame):
+        found, columns = broken.setdefault(check.rule, (set(), []))
+        found.update(positions)
+        columns += check.columns
     return {rule: Broken(tuple(sorted(rows)), tuple(columns)) for rule, (rows, columns) in broken.items()}
 
 
@@ -133,19 +193,25 @@ class _Suite:
 
 
 @functools.lru_cache(maxsize=64)
-def _suite(dataset: Dataset, dtypes: tuple[tuple[str, str], ...]) -> _Suite:
+def _suite(dataset: Dataset, part: _Part, dtypes: _Types) -> _Suite:
     checks = _all_checks(dataset)
-    verdicts = tuple(check.columns[0] for check in checks if check.kind == "verdict")
     empty = pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes})
+    if part == "verdicts":
+        verdicts = [check for check in checks if check.kind == "verdict"]
+        # A sum over one column is none to Great Expectations; one verdict is asserted by itself.
+        together = Check("", "all_verdicts", tuple(check.columns[0] for check in verdicts))
+        return _built([together] if len(verdicts) > 1 else verdicts, empty)
     types = _built([check for check in checks if check.kind == "type"], empty)
-    others = [check for check in checks if check.kind not in ("type", "verdict")]
-    # A sum over one column is none to Great Expectations; one verdict is asserted by itself.
-    together = [check for check in checks if check.kind == "verdict"]
-    if len(verdicts) > 1:
-        together = [Check("", "all_verdicts", verdicts)]
-    suite = _built([*others, *together], empty)
+    values = [check for check in checks if check.kind not in ("type", "verdict")]
+    if part == "together":
+        values = [_within_payload(check) if check.kind == "unique" else check for check in values]
+    suite = _built(values, empty)
     suite.failed_types = types.failed(empty)
     return suite
+
+
+def _within_payload(check: Check) -> Check:
+    return dataclasses.replace(check, columns=(*check.columns, _PAYLOAD))
 
 
 def _built(checks: Sequence[Check], empty: pd.DataFrame) -> _Suite:
@@ -189,8 +255,7 @@ def _levels(graph: Any) -> list[list[Any]]:
 
 def _complete(dataset: Dataset, checks: Sequence[Check], frame: pd.DataFrame) -> list[tuple[Check, Sequence[int]]]:
     """Every row that breaks the checks, as an ephemeral context's validation of them says."""
-    import great_expectations as gx
-
+    gx = _module("great_expectations")
     used = list(dict.fromkeys(column for check in checks for column in check.columns))
     rows = frame[used].assign(**{ROW_ID: np.arange(len(frame))})
     expectations = [_expectation(check, str(number)) for number, check in enumerate(checks)]
@@ -227,8 +292,7 @@ def _raised(info: Any) -> bool:
 
 @functools.cache
 def _batch_definition() -> Any:
-    import great_expectations as gx
-
+    gx = _module("great_expectations")
     for name in ("great_expectations", "great_expectations._docs_decorators"):
         logging.getLogger(name).setLevel(logging.ERROR)
     context: Any = gx.get_context(mode="ephemeral")
@@ -239,7 +303,32 @@ def _batch_definition() -> Any:
 
 def _module(name: str) -> Any:
     """A module of Great Expectations, whose public names its type hints do not export."""
-    return importlib.import_module(name)
+    with _put_off(() if "great_expectations" in sys.modules else _UNUSED):
+        return importlib.import_module(name)
+
+
+class _Later(types.ModuleType):
+    """Stands for a module that is imported when something in it is first asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def _put_off(names: Sequence[str]) -> Iterator[None]:
+    """Has whatever is imported meanwhile import these modules later; all others get the modules themselves."""
+    put = {name: _Later(name) for name in names if name not in sys.modules}
+    sys.modules.update(put)
+    try:
+        yield
+    finally:
+        for name, module in put.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
 
 
 def _expectation(check: Check, number: str = "") -> Any:

@@ -122,7 +122,7 @@ def test_materialization_shows_evidence_and_plot(address, page, asset):
     page.get_by_text("as_of_day").first.wait_for()
     page.get_by_text("2025-02-14").first.wait_for()
     page.get_by_text("Show Markdown").first.click()
-    plot = page.locator("img[src^='data:image/png;base64,']")
+    plot = page.locator("img[src^='data:image/svg+xml;base64,']")
     plot.wait_for()
     page.wait_for_timeout(300)
     assert plot.evaluate("image => image.complete && image.naturalWidth") == 560
