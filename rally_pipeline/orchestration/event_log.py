@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
+import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -52,6 +54,7 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._kept: dict[str, sa.Engine] | None = None
+        self._empty = b""
         super().__init__(base_dir, inst_data)  # connects
         self._held: dict[str, list[EventLogEntry]] = defaultdict(list)
         self._held_lock = threading.RLock()
@@ -98,6 +101,18 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
             with kept[shard].begin() as connection:
                 yield connection
 
+    def _initdb(self, engine: sa.Engine, for_index_shard: bool = False) -> None:
+        """Makes the tables of a database; each run has its own, and they begin as copies of the first one made here."""
+        path = Path(engine.url.database or "")
+        if for_index_shard or path.exists():
+            super()._initdb(engine, for_index_shard)
+        elif not self._empty:
+            super()._initdb(engine, for_index_shard)
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                self._empty = connection.serialize()
+        elif not _placed(self._empty, path):
+            super()._initdb(engine, for_index_shard)
+
     def store_event(self, event: EventLogEntry) -> None:
         """Stores an event, after those that were held back; outputs and results of checks are held back."""
         with self._held_lock:
@@ -136,6 +151,7 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
             self._store_together(held)
 
     def _store_together(self, events: Sequence[EventLogEntry]) -> None:
+        events = [_without_days(event) for event in events]
         rows = [self._event_to_row(event) for event in events]
         with self.run_connection(events[0].run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
@@ -175,8 +191,39 @@ def kept_connections(instance: DagsterInstance) -> Iterator[None]:
         yield
 
 
+def _placed(content: bytes, path: Path) -> bool:
+    """Whether the file is there now with this content; not if somebody else has made it meanwhile."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)
+    except OSError:
+        return False
+    finally:
+        Path(temporary).unlink()
+    return True
+
+
 def _is_one_of(event: EventLogEntry, types: Sequence[DagsterEventType]) -> bool:
     return event.is_dagster_event and event.dagster_event_type in types
+
+
+def _without_days(event: EventLogEntry) -> EventLogEntry:
+    """The event, but a planned check without the run's days.
+
+    Dagster 1.13.27 gives them to every check, even to one without partitions such as all of ours (`checks.py`). It
+    would plan it once for each day, and its one result would leave them planned for good: the UI would show them as
+    skipped. And it would write them with every holiday of their calendar, twenty times what the event is without.
+    """
+    if event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        return event
+    told = event.get_dagster_event()
+    planned = told.asset_check_planned_data
+    without = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
+    return event._replace(dagster_event=told._replace(event_specific_data=without))
 
 
 def _store_checks(connection: sa.Connection, numbered: Sequence[tuple[EventLogEntry, int, str]]) -> None:
@@ -194,9 +241,6 @@ def _store_checks(connection: sa.Connection, numbered: Sequence[tuple[EventLogEn
             "evaluation_event_storage_id": event_id,
         }
         if isinstance(said, AssetCheckEvaluationPlanned):
-            # Dagster 1.13.27 gives the run's days to every check, even to one without partitions such as all of ours
-            # (`checks.py`), and would plan it once for each; its one result would leave them planned for good, and the
-            # UI would show them as skipped.
             planned.append(
                 {
                     "asset_key": said.asset_key.to_string(),

@@ -69,11 +69,9 @@ class Days(dg.DailyPartitionsDefinition):
         first, last = self.get_first_partition_key(), self.get_last_partition_key()
         if first is None or last is None:
             return []
-        numbers = range(dt.date.fromisoformat(first).toordinal(), dt.date.fromisoformat(last).toordinal() + 1)
-        weekend = _WEEKEND_ORDINALS if self._has_weekends else ()
-        keys = (dt.date.fromordinal(number).isoformat() for number in numbers if number % 7 not in weekend)
-        closed = self._closed
-        return [key for key in keys if key not in closed]
+        return list(
+            _listed(dt.date.fromisoformat(first), dt.date.fromisoformat(last), self._has_weekends, self._closed)
+        )
 
     @functools.cached_property
     def _has_weekends(self) -> bool:
@@ -84,6 +82,14 @@ class Days(dg.DailyPartitionsDefinition):
         zone = ZoneInfo(self.timezone)
         days = (one for one in self.exclusions or () if not isinstance(one, str))
         return frozenset(dt.datetime.fromtimestamp(one.timestamp, zone).date().isoformat() for one in days)
+
+
+@functools.lru_cache(maxsize=32)
+def _listed(first: dt.date, last: dt.date, has_weekends: bool, closed: frozenset[str]) -> tuple[str, ...]:
+    weekend = _WEEKEND_ORDINALS if has_weekends else ()
+    numbers = range(first.toordinal(), last.toordinal() + 1)
+    keys = (dt.date.fromordinal(number).isoformat() for number in numbers if number % 7 not in weekend)
+    return tuple(key for key in keys if key not in closed)
 
 
 def weekdays() -> dg.DailyPartitionsDefinition:
