@@ -34,6 +34,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 
@@ -187,8 +188,27 @@ def kept_connections(instance: DagsterInstance) -> Iterator[None]:
     retention deletes would stay on the disk.
     """
     storage = instance.event_log_storage
-    with storage.kept_connections() if isinstance(storage, BatchSqliteEventLogStorage) else contextlib.nullcontext():
+    if not isinstance(storage, BatchSqliteEventLogStorage):
         yield
+        return
+    with storage.kept_connections(), _kept_runs(instance.run_storage):
+        yield
+
+
+@contextlib.contextmanager
+def _kept_runs(storage: Any) -> Iterator[None]:
+    """The same for the database of runs, of which Dagster makes a new engine each time."""
+    if type(storage) is not SqliteRunStorage:
+        yield
+        return
+    with storage.connect() as connection:
+        engine = sa.create_engine(connection.engine.url, poolclass=sa.QueuePool)
+    storage.connect = engine.begin  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del storage.connect
+        engine.dispose()
 
 
 def _placed(content: bytes, path: Path) -> bool:

@@ -5,8 +5,8 @@ depends on the suite and the columns alone. So it is built once, from the expect
 by the pandas execution engine for every batch: that says which expectations are met. Even so a batch costs it some
 hundredths of a second however few rows it has, so the rules that need nothing but the rows are asked of many small
 payloads together. The columns of verdicts are asserted together too (each row's sum is their number); where that is not
-met, one by one. What is not met is validated once more, alone, through an ephemeral context with ``COMPLETE`` results,
-which gives every row that broke it.
+met, they say themselves which rows they are about. What else is not met is validated once more, alone, through an
+ephemeral context with ``COMPLETE`` results, which gives every row that broke it.
 
 Belongs here: everything that touches Great Expectations; its import costs seconds, so it happens in here only, and
 only when a batch is validated. Does not belong here: what the rules are (`rules.py`) or what follows (`gate.py`).
@@ -137,12 +137,13 @@ def _values_broken(dataset: Dataset, frame: pd.DataFrame) -> dict[str, Broken]:
 def _verdicts_broken(dataset: Dataset, frame: pd.DataFrame) -> dict[str, Broken]:
     if not _suite(dataset, "verdicts", _types(frame)).failed(frame):
         return {}
-    failed = [c for c in _all_checks(dataset) if c.kind == "verdict" and not frame[c.columns[0]].all()]
-    whole = [check for check in failed if check in batch_checks_for(dataset)]
-    about_rows = [check for check in failed if check not in whole]
-    # what is said of the payload as a whole stands in every row alike, so one row is enough
-    found = _located(dataset, about_rows, frame) if about_rows else {}
-    return found | (_located(dataset, whole, frame.iloc[:1]) if whole else {})
+    broken = {}
+    for check in _all_checks(dataset):
+        if check.kind == "verdict" and not frame[check.columns[0]].all():
+            # what is said of the payload as a whole stands in every row alike, so one row is enough
+            said = frame[check.columns[0]].iloc[: 1 if check in batch_checks_for(dataset) else None]
+            broken[check.rule] = Broken(tuple(np.flatnonzero(~said.to_numpy()).tolist()), check.columns)
+    return broken
 
 
 def _located(dataset: Dataset, checks: Sequence[Check], frame: pd.DataFrame) -> dict[str, Broken]:
