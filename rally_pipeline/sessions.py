@@ -2,7 +2,8 @@
 
 Belongs here: calendars, their corrections, and the dates that depend on them alone (anchors of returns, events by
 rule). Does not belong here: prices, flows, or "today": nothing here reads a clock, so every answer depends on the
-arguments, the catalog and the installed exchange_calendars only. Past its horizon a calendar says *unknown*.
+arguments, the catalog and the installed exchange_calendars only, of which a folder may keep what it computed. Past its
+horizon a calendar says *unknown*.
 
 The calendars: ``HK CN DE US JP GB`` (exchanges), ``FX`` (days on which the ECB publishes reference rates: Monday to
 Friday except the six TARGET holidays) and ``SOUTHBOUND`` (sessions of Hong Kong on which mainland investors can trade
@@ -12,13 +13,21 @@ Kong sessions that follow it, on which it is settled, had to be mainland session
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
+import hashlib
 import itertools
+import json
+import os
+import tempfile
+import zipfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -39,6 +48,9 @@ DEFAULT_START = dt.date(2004, 1, 1)
 #: Calendars are not asked beyond this day even if they would compute further: holidays get announced, not computed.
 #: It is a constant, and not a distance from today, so that an old run can be repeated.
 LAST_KNOWN_DAY = dt.date(2030, 12, 31)
+
+#: Raise when what is kept of a calendar changes without a change of the package.
+_KEPT_REVISION = 1
 
 SOUTHBOUND = "SOUTHBOUND"
 SOUTHBOUND_START = dt.date(2014, 11, 17)
@@ -133,6 +145,7 @@ class Calendars:
         overrides: corrections, see `catalog.model.CalendarOverride`. One outside of what a calendar covers has no
             effect until the calendar reaches it.
         start: first day of the exchange and FX calendars.
+        kept_in: folder in which calendars of the package are kept once they were computed; ``None`` = nowhere.
         extensions: announced sessions beyond the end of a calendar, see `catalog.model.CalendarExtension`.
 
     Every method that takes a market raises `UsageError` if there is no such calendar.
@@ -144,16 +157,20 @@ class Calendars:
         start: dt.date = DEFAULT_START,
         *,
         extensions: Sequence[CalendarExtension] = (),
+        kept_in: Path | None = None,
     ) -> None:
         self._overrides = tuple(overrides)
+        self._kept_in = kept_in
         self._extensions = {str(extension.market): extension for extension in extensions}
         self._start = start
         self._tables: dict[str, _Table] = {}
 
     @classmethod
-    def from_catalog(cls, catalog: Catalog, start: dt.date = DEFAULT_START) -> Calendars:
-        """The calendars with the overrides and extensions of a catalog."""
-        return cls(catalog.calendar_overrides, start, extensions=catalog.calendar_extensions)
+    def from_catalog(
+        cls, catalog: Catalog, start: dt.date = DEFAULT_START, *, kept_in: Path | None = None
+    ) -> Calendars:
+        """The calendars with the overrides and extensions of a catalog; the other arguments as of the class."""
+        return cls(catalog.calendar_overrides, start, extensions=catalog.calendar_extensions, kept_in=kept_in)
 
     @property
     def markets(self) -> tuple[str, ...]:
@@ -317,7 +334,7 @@ class Calendars:
         elif market == "FX":
             table = _fx_table(self._start)
         else:
-            table = _package_table(market, self._start)
+            table = _package_table(market, self._start, self._kept_in)
         if (extension := self._extensions.get(market)) is not None:
             table = _extended(market, table, extension)
         overrides = {override.date: override.is_session for override in self._overrides if override.market == market}
@@ -370,9 +387,58 @@ def expand_events(
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=64)
-def _package_table(market: str, start: dt.date) -> _Table:
-    """The calendar of exchange_calendars as it is, up to the latest year-end it supports but not `LAST_KNOWN_DAY`."""
+#: What this process knows of the package, by market and first day.
+_known: dict[tuple[str, dt.date], _Table] = {}
+
+
+def _package_table(market: str, start: dt.date, kept_in: Path | None) -> _Table:
+    """The calendar of exchange_calendars as it is, up to the latest year-end it supports but not `LAST_KNOWN_DAY`.
+
+    The package takes a tenth of a second for each, and half a second to import.
+    """
+    table = _known.get((market, start))
+    if table is None:
+        path = kept_in / f"{_HOURS[market].code}-{_fingerprint(market, start)}.npz" if kept_in else None
+        table = _read_table(path, start) if path else None
+        if table is None:
+            table = _computed_table(market, start)
+            if path:
+                _keep_table(path, table)
+        _known[market, start] = table
+    return table
+
+
+def _fingerprint(market: str, start: dt.date) -> str:
+    """What the calendar depends on: the package, the days asked for, and the changes of the clocks."""
+    zone = timezone_of(market)
+    weeks = (start + dt.timedelta(weeks=number) for number in range((LAST_KNOWN_DAY - start).days // 7))
+    offsets = [_offset_seconds(zone, dt.datetime.combine(day, dt.time(12))) for day in weeks]
+    said = [_KEPT_REVISION, version("exchange_calendars"), str(start), str(LAST_KNOWN_DAY), offsets]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+def _read_table(path: Path, start: dt.date) -> _Table | None:
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return _Table(
+                kept["days"], kept["opens"], kept["closes"], kept["half"], start, horizon=kept["horizon"].item()
+            )
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _keep_table(path: Path, table: _Table) -> None:
+    # Only a cache: a home that cannot be written to is no reason to fail.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        with os.fdopen(handle, "wb") as file:
+            horizon = np.datetime64(table.horizon, "D")
+            np.savez(file, days=table.days, opens=table.opens, closes=table.closes, half=table.half, horizon=horizon)
+        Path(temporary).replace(path)
+
+
+def _computed_table(market: str, start: dt.date) -> _Table:
     import exchange_calendars
 
     hours = _HOURS[market]

@@ -247,6 +247,11 @@ class Settings(BaseSettings):
         return self.home / "archive"
 
     @property
+    def cache_dir(self) -> Path:
+        """Where is kept what would take long to compute again; may be removed at any time."""
+        return self.home / "cache"
+
+    @property
     def inbox_dir(self) -> Path:
         """Where people drop files."""
         return self.home / "inbox"

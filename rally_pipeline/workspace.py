@@ -102,7 +102,7 @@ def open_workspace(settings: Settings, tell: Tell = say) -> Workspace:
     from rally_pipeline.warehouse.schema_version import check_head, prepare
 
     catalog = load_catalog(settings.home)
-    calendars = Calendars.from_catalog(catalog)
+    calendars = Calendars.from_catalog(catalog, kept_in=settings.cache_dir)
     warehouse = open_warehouse(
         settings.resolved_warehouse_url, lock_timeout_seconds=settings.lock_timeout_seconds, tell=tell
     )
