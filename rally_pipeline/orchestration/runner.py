@@ -24,6 +24,7 @@ from rally_pipeline.orchestration.instance import end_dead_runs, open_instance, 
 from rally_pipeline.orchestration.jobs import MARTS_JOB, NOTES_JOB, RATINGS_JOB, build_definitions, ingest_job_name
 from rally_pipeline.orchestration.partitions import INGEST_MARKETS
 from rally_pipeline.orchestration.pool_watch import PoolWatch
+from rally_pipeline.orchestration.printed import followed_here
 from rally_pipeline.orchestration.resources import Ledger, RunWorkspace, failure_text
 from rally_pipeline.planning import known_sources, last_finished_session, market_sources, plan_market
 from rally_pipeline.schema import core_flows
@@ -273,6 +274,7 @@ def run_pipeline(
     with (
         open_instance(settings) as instance,
         kept_connections(instance),
+        followed_here(instance),
         PoolWatch(instance, workspace.warehouse.tell),
     ):
         end_dead_runs(instance)
