@@ -30,7 +30,7 @@ _DATE = click.DateTime(formats=["%Y-%m-%d"])
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``rally-pipeline``: an error made on purpose is one line, not a traceback."""
     # The libraries make a million objects that stay; to look through them for garbage took a tenth of a run.
-    gc.set_threshold(10_000)
+    gc.set_threshold(10_000, 20, 50)
     try:
         cli.main(args=arguments, prog_name="rally-pipeline", standalone_mode=False)
     except click.exceptions.Abort:

@@ -41,7 +41,7 @@ def followed_here(instance: dg.DagsterInstance) -> Iterator[None]:
         )
         with _followed(sys.stdout, out), _followed(sys.stderr, err):
             yield CapturedLogContext(log_key)
-        touch_file(manager.complete_artifact_path(log_key))
+        touch_file(manager.complete_artifact_path(log_key))  # type: ignore[no-untyped-call]
 
     manager.capture_logs = capture_logs  # type: ignore[method-assign]
     try:

@@ -401,4 +401,6 @@ def typed_frame(dataset: Dataset, data: dict[str, Any]) -> pd.DataFrame:
             # What was not said is not so: pandas would make True of a missing truth value.
             missing = {"float64": float("nan"), "bool": False}.get(dtype)
             frame[name] = pd.Series(missing, index=frame.index, dtype=dtype)
-    return frame[list(columns)].astype(columns).reset_index(drop=True)
+        if frame[name].dtype != dtype:
+            frame[name] = frame[name].astype(dtype)  # type: ignore[call-overload]
+    return frame[list(columns)].reset_index(drop=True)
