@@ -7,6 +7,7 @@ of them. Does not belong here: any one step, or Dagster.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from rally_pipeline.load_log import (
 from rally_pipeline.marts.refresh import downstream, mark_stale
 from rally_pipeline.quality.gate import Batch, Verdict, check, row_keys
 from rally_pipeline.quality.results import QualityResult
-from rally_pipeline.quality.suites import Broken, validate_values
+from rally_pipeline.quality.suites import Broken, ExpectationFailedToRunError, validate_values
 from rally_pipeline.schema import ops, raw
 from rally_pipeline.sources import price_files
 from rally_pipeline.sources.base import Dataset, FetchRequest, Finding, Payload, Severity
@@ -163,9 +164,11 @@ def _read_together(workspace: Workspace, records: Sequence[FetchRecord]) -> Iter
     values: list[dict[Dataset, Mapping[str, Broken]]] = [{} for _ in records]
     for dataset in dict.fromkeys(dataset for one in came if one for dataset in one[1]):
         of_it = [number for number, one in enumerate(came) if one and dataset in one[1]]
-        said = validate_values(dataset, [came[number][1][dataset] for number in of_it])  # type: ignore[index]
-        for number, broken in zip(of_it, said, strict=True):
-            values[number][dataset] = broken
+        # A fault of the suite is told when it is the turn of the payload that shows it.
+        with contextlib.suppress(ExpectationFailedToRunError):
+            said = validate_values(dataset, [came[number][1][dataset] for number in of_it])  # type: ignore[index]
+            for number, broken in zip(of_it, said, strict=True):
+                values[number][dataset] = broken
     for record, one, judged in zip(records, came, values, strict=True):
         yield record, Ahead(*one, judged) if one else None
 

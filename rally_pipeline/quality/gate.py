@@ -76,7 +76,7 @@ def check(
         for one in batch_checks_for(dataset)
     }
     judged = pd.DataFrame(verdicts | {name: np.full(len(frame), met) for name, met in whole.items()}, index=frame.index)
-    broken = suites.validate(dataset, pd.concat([frame, judged], axis=1), values)
+    broken = suites.validate(dataset, frame, judged, values)
 
     rules = rules_for(dataset)
     first_rule = np.full(len(frame), -1)

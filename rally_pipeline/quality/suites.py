@@ -67,14 +67,17 @@ class Broken:
     columns: tuple[str, ...]
 
 
-def validate(dataset: Dataset, frame: pd.DataFrame, values: Mapping[str, Broken] | None = None) -> dict[str, Broken]:
+def validate(
+    dataset: Dataset, frame: pd.DataFrame, verdicts: pd.DataFrame, values: Mapping[str, Broken] | None = None
+) -> dict[str, Broken]:
     """Asserts the suite of a dataset.
 
     Args:
         dataset: which suite.
-        frame: the frame's columns, and a boolean column for every rule computed by hand; that of a rule about the
-            payload as a whole is equal in all rows.
-        values: what `validate_values` said of the frame's columns, if it was asked before.
+        frame: the rows.
+        verdicts: a boolean column for every rule computed by hand, of as many rows; that of a rule about the payload as
+            a whole is equal in all of them.
+        values: what `validate_values` said of the frame, if it was asked before.
 
     Returns:
         The rules that were not met, with the rows that broke each.
@@ -84,11 +87,9 @@ def validate(dataset: Dataset, frame: pd.DataFrame, values: Mapping[str, Broken]
     """
     if frame.empty:
         return {}
-    verdicts = list(dict.fromkeys(check.columns[0] for check in _all_checks(dataset) if check.kind == "verdict"))
     with _TURN, _faults():
-        if values is None:
-            values = _values_broken(dataset, frame.drop(columns=verdicts, errors="ignore"))
-        return {**values, **_verdicts_broken(dataset, frame[[name for name in verdicts if name in frame]])}
+        found = _values_broken(dataset, frame) if values is None else values
+        return {**found, **_verdicts_broken(dataset, verdicts)}
 
 
 def validate_values(dataset: Dataset, frames: Sequence[pd.DataFrame]) -> list[dict[str, Broken]]:

@@ -478,3 +478,41 @@ def test_a_warehouse_is_built_again_from_the_archive_alone(
     assert core_rows(again) == lost
     with again.warehouse.read() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM raw_fetch")) == 3
+
+
+def test_payloads_read_ahead_are_loaded_as_each_by_itself(
+    workspace: Workspace, template: Workspace, tmp_path: Path
+) -> None:
+    """One is set aside in part, one refused, one cannot be read, one is damaged, and all are about the same days: what
+    comes later is judged by what the earlier ones left.
+    """
+    days = ["2024-03-05", "2024-03-06", "2024-03-07"]
+    bodies = [
+        price_csv([(day, 10) for day in days], "date,close"),
+        price_csv([(days[0], 10), (days[1], -10), (days[2], 99)], "date,close"),
+        price_csv([(days[0], 10), (days[0], 11)], "date,close"),
+        b"<html>no table</html>",
+        price_csv([(day, 12) for day in days], "date,close"),
+        price_csv([(day, 13) for day in days], "date,close"),
+    ]
+    records = [
+        ingest.keep(workspace, price_payload(body, known_at=EVENING + dt.timedelta(hours=number)))
+        for number, body in enumerate(bodies)
+    ]
+    damaged = workspace.archive.directory / "objects" / records[5].payload_id[:2] / records[5].payload_id
+    damaged.write_bytes(b"something else")
+    alone = dataclasses.replace(fresh_copy(template, tmp_path / "alone"), archive=workspace.archive)
+    outcomes = []
+    for record, ahead in ingest.read_ahead(workspace, records):
+        if record == records[5]:
+            assert ahead is None
+            continue
+        assert (ahead is None) is (record in records[2:4])
+        with alone.warehouse.write() as connection:
+            fetches.register(connection, record)
+        outcome = ingest.load(workspace, record, ahead)
+        assert outcome == ingest.load(alone, record)
+        outcomes.append(outcome)
+    assert [(o.is_loaded, o.rows_set_aside) for o in outcomes[:3]] == [(True, 0), (True, 1), (False, 0)]
+    assert core_rows(workspace) == core_rows(alone)
+    assert count(workspace, "ops_quality_result") == count(alone, "ops_quality_result") > 0

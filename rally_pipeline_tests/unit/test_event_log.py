@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -45,7 +50,67 @@ def test_kept_connections_show_others_everything_and_leave_no_journal(tmp_path: 
                 thread.join()
                 assert seen == [1]
                 assert list(shards.glob("*.db-wal"))
-            assert not list(shards.glob("*.db-wal"))
+            assert not list(tmp_path.rglob("*.db-wal"))
             assert dg.materialize([made], instance=instance).success
     finally:
         sa.event.remove(sa.Pool, "connect", note)
+
+
+@dg.asset(
+    partitions_def=dg.DailyPartitionsDefinition("2025-01-01"), check_specs=[dg.AssetCheckSpec("fine", asset="days")]
+)
+def days():  # type: ignore[no-untyped-def]
+    return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+
+def test_a_planned_check_has_no_days_and_later_runs_begin_as_the_first(tmp_path: Path) -> None:
+    with open_instance(load_settings(home=tmp_path)) as instance:
+        runs = [dg.materialize([days], instance=instance, partition_key=f"2025-01-0{day}") for day in (2, 3)]
+        for run in runs:
+            (planned,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+            assert planned.get_dagster_event().asset_check_planned_data.partitions_subset is None
+        assert instance.get_materialized_partitions(dg.AssetKey("days")) == {"2025-01-02", "2025-01-03"}
+        schemas = []
+        for run in runs:
+            path = instance.event_log_storage.path_for_shard(run.run_id)  # type: ignore[attr-defined]
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+                schemas.append(connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2").fetchall())
+                schemas[-1] += connection.execute("SELECT * FROM alembic_version").fetchall()
+        assert schemas[0] == schemas[1]
+
+
+def test_what_a_run_prints_stands_in_its_files_and_on_the_console(tmp_path: Path) -> None:
+    code = textwrap.dedent(
+        """
+        import os, pathlib, subprocess, sys
+        import dagster as dg
+        from rally_pipeline.orchestration.instance import open_instance
+        from rally_pipeline.orchestration.printed import followed_here
+        from rally_pipeline.settings import load_settings
+
+        @dg.asset
+        def loud():
+            print("said in Python")
+            os.write(1, b"said below it\\n")
+            print("complained", file=sys.stderr)
+
+        subprocess.Popen = None
+        with open_instance(load_settings(home=pathlib.Path(sys.argv[1]))) as instance, followed_here(instance):
+            quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+            done = dg.materialize([loud], instance=instance, run_config=quiet)
+            print("after it")
+            (captured,) = instance.all_logs(done.run_id, of_type=dg.DagsterEventType.LOGS_CAPTURED)
+            data = captured.get_dagster_event().logs_captured_data
+            key = [done.run_id, "compute_logs", data.file_key]
+            logs = instance.compute_log_manager.get_log_data(key)
+            assert instance.compute_log_manager.is_capture_complete(key)
+        assert sorted(logs.stdout.decode().splitlines()) == ["said below it", "said in Python"], logs.stdout
+        assert "complained" in logs.stderr.decode()
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["after it", "said below it", "said in Python"]
+    assert done.stdout.splitlines()[-1] == "after it"
+    assert done.stderr.count("complained") == 1

@@ -7,6 +7,7 @@ import json
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.partitions.snap import TimeWindowPartitionsSnap
 
 from rally_pipeline.catalog import load_catalog
@@ -117,3 +118,12 @@ def test_definitions_survive_the_way_to_the_ui():
     at = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
     received = snapshot.get_partitions_definition()
     assert received.get_partition_keys(current_time=at) == definition.get_partition_keys(current_time=at)
+
+
+@pytest.mark.parametrize("market", [*INGEST_MARKETS, "weekdays"])
+def test_days_are_listed_as_dagster_lists_them(settings, market):
+    partitions_def = weekdays() if market == "weekdays" else market_partitions(settings)[market]
+    for now in ("2003-06-01", "2004-01-01", "2014-11-17", "2025-02-08T12:00", "2026-12-31T23:30", "2040-01-01"):
+        with partition_loading_context(dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC)):
+            theirs = dg.DailyPartitionsDefinition.get_partition_keys(partitions_def)
+            assert partitions_def.get_partition_keys() == theirs

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import subprocess
+import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -325,7 +328,7 @@ def test_a_fault_of_the_suite_is_no_finding() -> None:
     """Great Expectations says only *not met* where an expectation cannot be computed."""
     frame = bars(STEADY)
     with pytest.raises(suites.ExpectationFailedToRunError):
-        suites.validate(Dataset.PRICE, frame)  # without the columns of verdicts
+        suites.validate(Dataset.PRICE, frame, pd.DataFrame(index=frame.index))
 
 
 def test_the_prepared_suite_says_what_great_expectations_says_itself() -> None:
@@ -336,11 +339,49 @@ def test_the_prepared_suite_says_what_great_expectations_says_itself() -> None:
     frame.loc[9, "symbol"] = None
     verdicts = {c.columns[0]: np.arange(20) != 11 for c in checks_for(Dataset.PRICE) if c.kind == "verdict"}
     whole = {c.columns[0]: np.ones(20, bool) for c in batch_checks_for(Dataset.PRICE)}
-    judged = pd.concat([frame, pd.DataFrame(verdicts | whole)], axis=1)
-    found = {rule: set(one.positions) for rule, one in suites.validate(Dataset.PRICE, judged).items()}
+    judged = pd.DataFrame(verdicts | whole)
+    found = {rule: set(one.positions) for rule, one in suites.validate(Dataset.PRICE, frame, judged).items()}
     expected: dict[str, set[int]] = {}
-    for one, positions in suites._complete(Dataset.PRICE, checks_for(Dataset.PRICE), judged):
+    together = pd.concat([frame, judged], axis=1)
+    for one, positions in suites._complete(Dataset.PRICE, checks_for(Dataset.PRICE), together):
         if positions:
             expected.setdefault(one.rule, set()).update(positions)
     assert found == expected
     assert {"price_positive": {3}, "currency_format": {7}, "symbol_present": {9}}.items() <= found.items()
+
+
+@pytest.mark.parametrize("spoiled", [None, "range", "key", "key_missing", "type"])
+def test_payloads_judged_together_are_judged_as_each_alone(spoiled: str | None) -> None:
+    """Among them the same keys in two payloads, which are no repetition, and a payload of another type or of no row."""
+    frames = [bars(STEADY), bars(STEADY), bars([100.0, 101.0]), bars(STEADY).iloc[:0]]
+    if spoiled == "range":
+        frames[1].loc[[2, 5], "close"] = -1.0
+    elif spoiled == "key":
+        frames[2].loc[1, "session_date"] = frames[2].loc[0, "session_date"]
+    elif spoiled == "key_missing":
+        frames[0].loc[4, "symbol"] = None
+    elif spoiled == "type":
+        frames[2]["volume"] = frames[2]["volume"].astype("int64")
+    alone = [suites.validate_values(Dataset.PRICE, [frame])[0] for frame in frames]
+    assert suites.validate_values(Dataset.PRICE, frames) == alone
+    expected = [suites._values_broken(Dataset.PRICE, frame) if len(frame) else {} for frame in frames]
+    assert alone == expected
+    assert any(alone) is (spoiled is not None)
+
+
+def test_what_no_expectation_uses_is_imported_by_whoever_asks_for_it() -> None:
+    code = textwrap.dedent(
+        """
+        import sys
+        from rally_pipeline.quality import suites
+        suites._module("great_expectations.expectations")
+        assert not {"altair", "scipy.stats"} & set(sys.modules), "imported"
+        from great_expectations.expectations.core import expect_column_kl_divergence_to_be_less_than as module
+        assert module.stats.entropy([1.0]) == 0 and module.alt.Chart
+        from scipy import stats
+        import altair
+        assert stats.norm.cdf(0) == 0.5 and altair.Chart is module.alt.Chart
+        """
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rally_pipeline import sessions
 from rally_pipeline.catalog.loader import load_catalog
 from rally_pipeline.catalog.model import CalendarExtension, CalendarOverride, Event, Market
 from rally_pipeline.errors import CalendarHorizonError, UsageError
@@ -371,3 +372,22 @@ def test_import_is_light() -> None:
     code = "import sys, rally_pipeline.sessions; print({'exchange_calendars', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_calendar_that_was_kept_is_the_one_that_was_computed(tmp_path, monkeypatch) -> None:
+    def known(market: str) -> pd.DataFrame:
+        monkeypatch.setattr(sessions, "_known", {})
+        kept = Calendars.from_catalog(load_catalog(), kept_in=tmp_path)
+        frame = kept.session_frame(market, kept.first_day(market), kept.horizon(market))
+        return frame.assign(horizon=kept.horizon(market))
+
+    computed = known("DE")
+    (path,) = tmp_path.glob("XETR-*.npz")
+    with monkeypatch.context() as patched:
+        patched.setattr(sessions, "_computed_table", None)
+        pd.testing.assert_frame_equal(known("DE"), computed)
+        patched.setattr(sessions, "LAST_KNOWN_DAY", dt.date(2029, 12, 31))  # what is kept answers another question
+        with pytest.raises(TypeError):
+            known("DE")
+    path.write_bytes(path.read_bytes()[:1000])
+    pd.testing.assert_frame_equal(known("DE"), computed)
