@@ -122,7 +122,7 @@ def validate_values(dataset: Dataset, frames: Sequence[pd.DataFrame]) -> list[di
 def _faults() -> Iterator[None]:
     try:
         yield
-    except _module("great_expectations.exceptions").GreatExpectationsError as error:
+    except imported("great_expectations.exceptions").GreatExpectationsError as error:
         raise ExpectationFailedToRunError(str(error)) from error
 
 
@@ -217,8 +217,8 @@ def _within_payload(check: Check) -> Check:
 
 
 def _built(checks: Sequence[Check], empty: pd.DataFrame) -> _Suite:
-    graph_class = _module("great_expectations.validator.validation_graph").ValidationGraph
-    engine = _module("great_expectations.execution_engine").PandasExecutionEngine()
+    graph_class = imported("great_expectations.validator.validation_graph").ValidationGraph
+    engine = imported("great_expectations.execution_engine").PandasExecutionEngine()
     engine.load_batch_data(_BATCH_ID, empty)
     suite = _Suite(engine)
     graph = graph_class(execution_engine=engine)
@@ -257,7 +257,7 @@ def _levels(graph: Any) -> list[list[Any]]:
 
 def _complete(dataset: Dataset, checks: Sequence[Check], frame: pd.DataFrame) -> list[tuple[Check, Sequence[int]]]:
     """Every row that breaks the checks, as an ephemeral context's validation of them says."""
-    gx = _module("great_expectations")
+    gx = imported("great_expectations")
     used = list(dict.fromkeys(column for check in checks for column in check.columns))
     rows = frame[used].assign(**{ROW_ID: np.arange(len(frame))})
     expectations = [_expectation(check, str(number)) for number, check in enumerate(checks)]
@@ -294,7 +294,7 @@ def _raised(info: Any) -> bool:
 
 @functools.cache
 def _batch_definition() -> Any:
-    gx = _module("great_expectations")
+    gx = imported("great_expectations")
     for name in ("great_expectations", "great_expectations._docs_decorators"):
         logging.getLogger(name).setLevel(logging.ERROR)
     context: Any = gx.get_context(mode="ephemeral")
@@ -303,8 +303,10 @@ def _batch_definition() -> Any:
     return asset.add_batch_definition_whole_dataframe("whole")
 
 
-def _module(name: str) -> Any:
-    """A module of Great Expectations, whose public names its type hints do not export."""
+def imported(name: str) -> Any:
+    """A module of Great Expectations, whose public names its type hints do not export. What none of our expectations
+    needs is not imported with it.
+    """
     with _put_off(() if "great_expectations" in sys.modules else _UNUSED):
         return importlib.import_module(name)
 
@@ -334,7 +336,7 @@ def _put_off(names: Sequence[str]) -> Iterator[None]:
 
 
 def _expectation(check: Check, number: str = "") -> Any:
-    gxe = _module("great_expectations.expectations")
+    gxe = imported("great_expectations.expectations")
     meta = {"rule": check.rule, "number": number}
     options, column = check.options, check.columns[0]
     match check.kind:

@@ -27,11 +27,7 @@ _MOST_REPEATS = 3
 #: What the daily job imports, the heavy ones when it first needs them.
 _IMPORTS = (
     "rally_pipeline.orchestration.runner",
-    "altair",
     "duckdb",
-    "exchange_calendars",
-    "great_expectations.expectations",
-    "matplotlib.backends.backend_agg",
     "openlineage.client",
     "vl_convert",
     "yfinance",
@@ -110,10 +106,12 @@ def floor(home: Path, assets: int) -> None:
     import dagster as dg
 
     from rally_pipeline.orchestration.instance import open_instance
+    from rally_pipeline.quality import suites
     from rally_pipeline.settings import load_settings
 
     for name in _IMPORTS:
         importlib.import_module(name)
+    suites.imported("great_expectations.expectations")
 
     def empty(number: int) -> dg.AssetsDefinition:
         @dg.asset(name=f"empty_{number}")

