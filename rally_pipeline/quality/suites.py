@@ -223,9 +223,7 @@ def _built(checks: Sequence[Check], empty: pd.DataFrame) -> _Suite:
     suite = _Suite(engine)
     graph = graph_class(execution_engine=engine)
     for check in checks:
-        configuration = _expectation(check).configuration
-        configuration.kwargs["batch_id"] = _BATCH_ID
-        expectation = configuration.to_domain_obj()
+        expectation = _expectation(check).copy(update={"batch_id": _BATCH_ID})
         needed = expectation.get_validation_dependencies(execution_engine=engine, runtime_configuration=_BOOLEAN)
         for metric in needed.get_metric_configurations():
             graph.build_metric_dependency_graph(metric_configuration=metric, runtime_configuration=_BOOLEAN)
