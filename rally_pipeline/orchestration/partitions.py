@@ -73,6 +73,14 @@ class Days(dg.DailyPartitionsDefinition):
             _listed(dt.date.fromisoformat(first), dt.date.fromisoformat(last), self._has_weekends, self._closed)
         )
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        # Dagster reads every exclusion for it, at each look into one of its caches.
+        return super().__hash__()
+
     @functools.cached_property
     def _has_weekends(self) -> bool:
         return any(isinstance(one, str) for one in self.exclusions or ())
