@@ -19,8 +19,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from rally_pipeline.errors import UsageError
 from rally_pipeline.marts import resolved
-from rally_pipeline.marts.columnar import fill, is_columnar
 from rally_pipeline.marts.flows import DERIVED_FLOWS
+from rally_pipeline.marts.in_bulk import fill, is_in_bulk
 from rally_pipeline.marts.index_performance import INDEX_PERFORMANCE
 from rally_pipeline.marts.inputs import Derived, Inputs, Scope, current_inputs
 from rally_pipeline.marts.leaderboard import LEADERBOARD
@@ -237,7 +237,7 @@ def _recompute(connection: sa.Connection, derived: Derived, inputs: Inputs, scop
         gone = gone.where(scope.has_subject(table.c[derived.subject]))
     connection.execute(gone)
     note_written(connection, table, scope.start)
-    if is_columnar(derived, scope):
+    if is_in_bulk(derived, scope):
         return fill(connection, derived, inputs, scope, table)
     names = [column.name for column in table.columns]
     insert = sa.insert(table).from_select(names, derived.select(inputs, scope))
