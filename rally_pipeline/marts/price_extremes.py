@@ -103,9 +103,10 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
             .scalar_subquery()
         )
         earlier, asked = up_to_it(f"{side}_60_bar")
-        last = asked.with_only_columns(earlier.c.close).order_by(earlier.c.session_date.desc()).limit(TROUGH_SESSIONS)
-        of_60 = last.subquery(f"{side}_of_60")
+        last = asked.with_only_columns(earlier.c.session_date, earlier.c.close).limit(TROUGH_SESSIONS)
+        of_60 = last.order_by(earlier.c.session_date.desc()).subquery(f"{side}_of_60")
         facts[f"{side}_60"] = sa.select(_best(side)(of_60.c.close)).correlate(bar).scalar_subquery()
+        facts["start_60"] = sa.select(sa.func.min(of_60.c.session_date)).correlate(bar).scalar_subquery()
     # materialised, or what was looked up would be looked up again wherever it is named
     found = sa.select(*(fact.label(name) for name, fact in facts.items())).cte("found").prefix_with("MATERIALIZED")
     facts = {name: found.c[name] for name in facts}
@@ -115,7 +116,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
             sa.select(same.c.session_date)
             .where(
                 same.c.symbol == found.c.symbol,
-                same.c.session_date <= found.c.session_date,
+                same.c.session_date.between(found.c.start_60, found.c.session_date),
                 same.c.close == found.c[f"{side}_60"],
             )
             .order_by(same.c.session_date.desc())
