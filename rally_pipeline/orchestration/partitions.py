@@ -79,7 +79,7 @@ class Days(dg.DailyPartitionsDefinition):
     @functools.cached_property
     def _hash(self) -> int:
         # Dagster reads every exclusion for it, at each look into one of its caches.
-        return super().__hash__()
+        return hash(tuple(repr(self)))
 
     @functools.cached_property
     def _has_weekends(self) -> bool:
