@@ -309,14 +309,17 @@ def _counted(one: Series) -> _Counted:
 
 
 def _counts(connection: sa.Connection, series: Sequence[Series], start: dt.date, end: dt.date) -> dict[_Counted, int]:
-    """How many sessions each series has: cheap to know, and mostly all there is to know."""
+    """How many sessions each series has: cheap to know, and mostly all there is to know.
+
+    Of each key, day and source at most one row is believed, and the index that holds them to it has all that is asked.
+    """
     found: dict[_Counted, int] = {}
     for table in {one.table for one in series}:
         of_table = [one for one in series if one.table is table]
         names, day = list(of_table[0].key), table.c[of_table[0].day]
         columns = [table.c[name] for name in names]
         query = (
-            sa.select(*columns, table.c.source, sa.func.count(day.distinct()))
+            sa.select(*columns, table.c.source, sa.func.count())
             .where(
                 columns[0].in_(sorted({one.key[names[0]] for one in of_table})),
                 table.c.known_to_at.is_(None),

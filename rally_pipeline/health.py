@@ -24,6 +24,7 @@ from rally_pipeline.planning import market_sources
 from rally_pipeline.schema import core, ops, raw, table_info
 from rally_pipeline.sessions import MARKETS
 from rally_pipeline.sources.registry import NOTHING
+from rally_pipeline.warehouse.spans import is_second_in_key
 from rally_pipeline.workspace import Workspace
 
 #: How many sessions a mart may be behind what is published: the running evening's.
@@ -304,11 +305,16 @@ def _expected(workspace: Workspace, market: str, now: dt.datetime) -> dt.date | 
 def _last_days(connection: sa.Connection, table: sa.Table, day: sa.ColumnElement[Any]) -> dict[str, dt.date | None]:
     if "symbol" in table.c and table.name != "mart_southbound_top_stocks_daily":
         instrument = core.core_instrument
-        query = (
-            sa.select(instrument.c.market, sa.func.max(day))
-            .join_from(table, instrument, instrument.c.symbol == table.c.symbol)
-            .group_by(instrument.c.market)
-        )
+        is_of_it = instrument.c.symbol == table.c.symbol
+        if is_second_in_key(table, day):
+            # of each instrument by the key: all that grows with history is its depth
+            last_of_it = sa.select(sa.func.max(day)).where(is_of_it).correlate(instrument).scalar_subquery()
+            each = sa.select(instrument.c.market, last_of_it.label("last")).subquery()
+            query = sa.select(each.c.market, sa.func.max(each.c.last)).where(each.c.last.is_not(None))
+            query = query.group_by(each.c.market)
+        else:
+            query = sa.select(instrument.c.market, sa.func.max(day)).join_from(table, instrument, is_of_it)
+            query = query.group_by(instrument.c.market)
         return dict(connection.execute(query).tuples().all())
     market = "FX" if "currency" in table.primary_key.columns else "SOUTHBOUND"
     last = connection.scalar(sa.select(sa.func.max(day)))

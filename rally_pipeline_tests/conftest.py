@@ -38,6 +38,11 @@ def postgres_url() -> Iterator[Callable[[], str]]:
     server = server_module.get_server(folder / "d", cleanup_mode="stop")
     url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        # no test pulls the plug of the machine, and hundreds of databases that are thrown away need not reach the disk
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(sa.DDL(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(sa.text("SELECT pg_reload_conf()"))
     numbers = itertools.count(1)
 
     def create() -> str:

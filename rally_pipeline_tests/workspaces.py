@@ -6,15 +6,19 @@ values of any test.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import io
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,10 +29,10 @@ import sqlalchemy as sa
 from rally_pipeline import ingest, load_log
 from rally_pipeline.archive import Archive
 from rally_pipeline.schema import core, metadata
-from rally_pipeline.settings import Settings, load_settings
+from rally_pipeline.settings import Profile, Settings, load_settings
 from rally_pipeline.sources import ecb, price_files
 from rally_pipeline.sources.base import Payload
-from rally_pipeline.warehouse.engine import open_warehouse
+from rally_pipeline.warehouse.engine import normalise_url, open_warehouse
 from rally_pipeline.workspace import Workspace, open_workspace
 
 ROOT = Path(__file__).parents[1]
@@ -41,8 +45,62 @@ def settings_for(home: Path, url: str | None = None, **more: Any) -> Settings:
 
 
 def open_at(home: Path, url: str | None = None, **more: Any) -> Workspace:
-    """An opened workspace."""
-    return open_workspace(settings_for(home, url, **more))
+    """An opened workspace; where there is nothing yet, its warehouse is a copy of one that `open_workspace` made."""
+    settings = settings_for(home, url, **more)
+    if not (home / "catalog").exists():
+        made_url = normalise_url(settings.resolved_warehouse_url)
+        if made_url.get_backend_name() == "sqlite":
+            _copy_sqlite(Path(made_url.database or ""), settings.profile)
+        else:
+            _copy_postgresql(made_url, settings.profile)
+    return open_workspace(settings)
+
+
+def _copy_sqlite(path: Path, profile: Profile | None) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_sqlite_template(profile), path)
+
+
+@functools.cache
+def _sqlite_template(profile: Profile | None) -> Path:
+    """A warehouse of SQLite as it is when it was made, for as long as this process lives."""
+    folder = tempfile.TemporaryDirectory(prefix="template")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "warehouse.sqlite"
+    open_workspace(settings_for(Path(folder.name), f"sqlite:///{path}", profile=profile)).warehouse.engine.dispose()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+def _copy_postgresql(url: sa.URL, profile: Profile | None) -> None:
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        is_empty = not sa.inspect(connection).get_table_names()
+    engine.dispose()
+    if is_empty:
+        template = _postgresql_template(url.set(database="postgres"), profile)
+        _on_server(url, f"DROP DATABASE {url.database}", f"CREATE DATABASE {url.database} TEMPLATE {template}")
+
+
+@functools.cache
+def _postgresql_template(url: sa.URL, profile: Profile | None) -> str:
+    """Name of a database of this server with a warehouse as it is when it was made."""
+    name = f"template_{profile.value if profile else 'any'}"
+    _on_server(url, f"CREATE DATABASE {name}")
+    with tempfile.TemporaryDirectory(prefix="template") as folder:
+        made = url.set(database=name).render_as_string(hide_password=False)
+        open_workspace(settings_for(Path(folder), made, profile=profile)).warehouse.engine.dispose()
+    return name
+
+
+def _on_server(url: sa.URL, *statements: str) -> None:
+    engine = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(sa.DDL(statement))
+    engine.dispose()
 
 
 def utc(text: str) -> dt.datetime:

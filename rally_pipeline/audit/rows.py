@@ -81,13 +81,55 @@ _NOT_AUDITED = frozenset(
         *("source_kind", "analyst", "subject_text"),
     }
 )
+_AUDITED = tuple(field.name for field in dataclasses.fields(Claim) if field.name not in _NOT_AUDITED)
+_OF_WINDOW = tuple(field.name for field in dataclasses.fields(Window) if field.name not in ("start", "end"))
+_PLAIN_AUDITED = tuple(name for name in _PLAIN if name not in _NOT_AUDITED)
+_WINDOW_COLUMNS = (
+    *("window_start_earliest", "window_start_latest", "window_end", "window_event_id", "window_months", "window_days"),
+    *("is_base_inclusive", "is_window_inherited"),
+)
+#: Columns of ``core_note_claim`` of which `row_sha256` is.
+AUDITED_COLUMNS = (
+    *_PLAIN_AUDITED,
+    *("claim_type", "direction", "comparator", "as_of_basis", "details", "window_kind"),
+    *_WINDOW_COLUMNS,
+)
 
 
 def claim_sha256(claim: Claim) -> str:
     """SHA-256 over the fields on which a verdict depends."""
-    fields = {k: v for k, v in dataclasses.asdict(claim).items() if k not in _NOT_AUDITED}
-    if fields["window"] is not None:
-        fields["window"] = {k: v for k, v in fields["window"].items() if k not in ("start", "end")}
+    fields = {name: getattr(claim, name) for name in _AUDITED}
+    if claim.window is not None:
+        fields["window"] = {name: getattr(claim.window, name) for name in _OF_WINDOW}
+    return _sha256(fields)
+
+
+def row_sha256(row: Mapping[str, Any]) -> str:
+    """``claim_sha256(claim_from_row(row))``, of a row with `AUDITED_COLUMNS`, without making the claim: most claims
+    that stand are read only to see that they are as they were.
+    """
+    fields = {name: row[name] for name in _PLAIN_AUDITED}
+    fields["claim_type"], fields["comparator"] = row["claim_type"], row["comparator"]
+    fields["direction"], fields["as_of_basis"] = row["direction"] or None, row["as_of_basis"] or None
+    fields["details"] = json.loads(row["details"] or "{}")
+    kind, window = row["window_kind"], None
+    if kind:
+        first, latest, last, event_id, months, days, is_inclusive, is_inherited = (row[n] for n in _WINDOW_COLUMNS)
+        window = {
+            "kind": kind,
+            "start_earliest": first,
+            "start_latest": latest,
+            "last": last,
+            "event_id": event_id or "",
+            "months": months,
+            "days": days,
+            "is_base_inclusive": is_inclusive,
+            "is_inherited": bool(is_inherited),
+        }
+    return _sha256(fields | {"window": window})
+
+
+def _sha256(fields: Mapping[str, Any]) -> str:
     text = json.dumps(fields, sort_keys=True, default=_text, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 import rally_pipeline
-from rally_pipeline.audit.rows import claim_from_row, claim_sha256
+from rally_pipeline.audit.rows import AUDITED_COLUMNS, claim_from_row, claim_sha256, row_sha256
 from rally_pipeline.audit.run import audit_claims
 from rally_pipeline.audit.texts import evidence_json, explain
 from rally_pipeline.audit.verdict import AuditResult, Reason
@@ -29,6 +29,8 @@ from rally_pipeline.notes.records import Claim
 from rally_pipeline.schema import core, core_flows, core_notes
 from rally_pipeline.schema.mart_notes import mart_claim_audit
 from rally_pipeline.sessions import Calendars
+from rally_pipeline.warehouse.schema_version import read_statement, write_statement
+from rally_pipeline.warehouse.written import first_written, marks_of
 from rally_pipeline.workspace import Workspace
 
 #: Verdicts that more figures may change.
@@ -41,6 +43,8 @@ _OPEN_REASONS = frozenset(
 #: A claim is audited anew until so many days after its own had passed when it was last audited.
 _SETTLED_DAYS = 10
 _CHUNK = 500
+#: Statement of the warehouse: how far the figures that audits rest on had been written when all were last looked at.
+_LOOKED_AT = "audited"
 _IDENTITY = ("audited_at", "audit_no", "is_latest", "data_known_at", "data_until_date", "asked_on_date")
 
 #: Columns by which it is decided whether an audit still holds.
@@ -119,14 +123,13 @@ def audit_in(
     only_stale: bool = True,
 ) -> AuditReport:
     """As `audit_stored`, within the caller's transaction."""
-    claims = _stored_claims(connection)
+    standing = _standing(connection)
     latest = _latest(connection)
-    withdrawn = [claim_id for claim_id in latest if claim_id not in claims]
+    withdrawn = [claim_id for claim_id in latest if claim_id not in standing]
     _close(connection, withdrawn)
-    wanted = set(claims)
-    if only_stale:
-        wanted -= _settled(connection, claims, latest, today)
-    pairs = [(claim_id, claims[claim_id].claim) for claim_id in claims if claim_id in wanted]
+    wanted = standing.keys() - _settled(connection, standing, latest, today) if only_stale else standing.keys()
+    claims = _stored_claims(connection, wanted)
+    pairs = [(claim_id, stored.claim) for claim_id, stored in claims.items()]
     results = audit_claims(connection, calendars, catalog, pairs, today=today) if pairs else []
     said = _said(connection, [result.claim_id for result in results if result.claim_id in latest])
     new: list[Row] = []
@@ -143,31 +146,46 @@ def audit_in(
     for part in _chunks(new):
         connection.execute(sa.insert(mart_claim_audit), list(part))
     _touch(connection, seen)
+    _note_looked_at(connection)
     table = mart_claim_audit
     counted = connection.execute(
         sa.select(table.c.verdict, sa.func.count()).where(table.c.is_latest.is_(True)).group_by(table.c.verdict)
     )
     verdicts = {verdict: int(number) for verdict, number in counted}
-    return AuditReport(len(claims), len(results), len(new), len(withdrawn), dict(sorted(verdicts.items())))
+    return AuditReport(len(standing), len(results), len(new), len(withdrawn), dict(sorted(verdicts.items())))
 
 
-def _stored_claims(connection: sa.Connection) -> dict[str, _Stored]:
-    """The believed claims of believed notes, read by the extractor that read the note last; in order of place."""
+def _believed(columns: Iterable[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    """Of the believed claims of believed notes, read by the extractor that read the note last."""
     note, claim = core_notes.core_note, core_notes.core_note_claim
-    query = (
-        sa.select(claim)
-        .select_from(
-            claim.join(
-                note,
-                sa.and_(note.c.note_id == claim.c.note_id, note.c.extractor_version == claim.c.extractor_version),
-            )
-        )
+    is_of_it = sa.and_(note.c.note_id == claim.c.note_id, note.c.extractor_version == claim.c.extractor_version)
+    return (
+        sa.select(*columns)
+        .select_from(claim.join(note, is_of_it))
         .where(claim.c.known_to_at.is_(None), note.c.known_to_at.is_(None))
-        .order_by(claim.c.note_id, claim.c.start_offset, claim.c.claim_id)
     )
+
+
+def _standing(connection: sa.Connection) -> dict[str, str]:
+    """The claims that stand, each with the hash of what is audited."""
+    claim = core_notes.core_note_claim
+    query = _believed(claim.c[name] for name in ("claim_id", *AUDITED_COLUMNS))
+    names = ("claim_id", *AUDITED_COLUMNS)
+    rows = (dict(zip(names, row, strict=True)) for row in connection.execute(query))
+    return {row["claim_id"]: row_sha256(row) for row in rows}
+
+
+def _stored_claims(connection: sa.Connection, claim_ids: Collection[str]) -> dict[str, _Stored]:
+    """These of the claims that stand, in order of place."""
+    claim = core_notes.core_note_claim
+    rows: list[Row] = []
+    for part in _chunks(sorted(claim_ids)):
+        query = _believed(claim.columns).where(claim.c.claim_id.in_(part))
+        rows += [dict(row) for row in connection.execute(query).mappings()]
+    rows.sort(key=lambda row: (row["note_id"], row["start_offset"], row["claim_id"]))
     found: dict[str, _Stored] = {}
-    for row in connection.execute(query).mappings():
-        read = claim_from_row(dict(row))
+    for row in rows:
+        read = claim_from_row(row)
         found[row["claim_id"]] = _Stored(
             read, claim_sha256(read), row["note_id"], row["repeat_of"] or "", row["window_text"] or ""
         )
@@ -193,14 +211,13 @@ def _said(connection: sa.Connection, claim_ids: Sequence[str]) -> dict[str, Row]
 
 
 def _settled(
-    connection: sa.Connection, claims: Mapping[str, _Stored], latest: Mapping[str, Row], today: dt.date
+    connection: sa.Connection, standing: Mapping[str, str], latest: Mapping[str, Row], today: dt.date
 ) -> set[str]:
     """The claims whose audit still holds."""
     candidates = {
         claim_id: row
         for claim_id, row in latest.items()
-        if (stored := claims.get(claim_id)) is not None
-        and row["claim_sha256"] == stored.sha256
+        if row["claim_sha256"] == standing.get(claim_id)
         and row["code_version"] == rally_pipeline.__version__
         and row["reason"] not in _OPEN_REASONS
         and not _may_still_come(row, today)
@@ -219,13 +236,20 @@ Changed = dict[str, list[tuple[dt.datetime, dt.date]]]
 
 
 def _changed_subjects(connection: sa.Connection, rows: Iterable[Row]) -> Changed:
-    """For each subject the times at which something about it became known, after the earliest audit's, each with the
-    first market date it was about.
+    """For each subject of these audits the times at which something about it became known, after the earliest audit's,
+    each with the first market date it was about.
+
+    Years that were not written since all claims were last looked at are left out: what they say was known then.
     """
-    known = [row["data_known_at"] for row in rows if row["data_known_at"] is not None]
-    if not known:
+    after: dt.datetime | None = None
+    subjects = set[str]()
+    for row in rows:
+        if (known := row["data_known_at"]) is not None:
+            after = known if after is None else min(after, known)
+            subjects.update(json.loads(row["subjects"]))
+    if after is None:
         return {}
-    after = min(known)
+    looked_at = json.loads(read_statement(connection, _LOOKED_AT) or "{}")
     price, flow, rate = core.core_price_resolved_daily, core_flows.core_southbound_resolved_daily, core.core_fx_daily
     sources = (
         (price, price.c.symbol, price.c.session_date, ""),
@@ -234,14 +258,25 @@ def _changed_subjects(connection: sa.Connection, rows: Iterable[Row]) -> Changed
     )
     found: Changed = {}
     for table, subject, day, prefix in sources:
-        query = (
-            sa.select(subject, table.c.known_from_at, sa.func.min(day))
-            .where(table.c.known_from_at > after)
-            .group_by(subject, table.c.known_from_at)
-        )
-        for name, at, first in connection.execute(query):
-            found.setdefault(f"{prefix}{name}", []).append((at, first))
+        names = sorted(name.removeprefix(prefix) for name in subjects if name.startswith(prefix))
+        marks = looked_at.get(table.name)
+        written = dt.date.min if marks is None else first_written(marks, marks_of(connection, table))
+        for part in _chunks(names):
+            query = (
+                sa.select(subject, table.c.known_from_at, sa.func.min(day))
+                .where(subject.in_(part), day >= written, table.c.known_from_at > after)
+                .group_by(subject, table.c.known_from_at)
+            )
+            for name, at, first in connection.execute(query):
+                found.setdefault(f"{prefix}{name}", []).append((at, first))
     return found
+
+
+def _note_looked_at(connection: sa.Connection) -> None:
+    """Notes up to which writing of the figures the audits that stand have been compared with them."""
+    tables = (core.core_price_resolved_daily, core_flows.core_southbound_resolved_daily)
+    marks = {table.name: marks_of(connection, table) for table in tables}
+    write_statement(connection, _LOOKED_AT, json.dumps(marks))
 
 
 def _is_overtaken(row: Row, changed: Changed) -> bool:

@@ -329,7 +329,7 @@ class _Reader:
         for cue in raw:
             source = self.resolved(cue.source, at, cues)
             if source is not None:
-                cues.append(replace(cue, source=source))
+                cues.append(cue if source is cue.source else replace(cue, source=source))
         self.cues[at] = cues
         self.in_progress.discard(at)
         return cues
@@ -460,6 +460,8 @@ def quotations(text: str) -> list[tuple[int, int]]:
     end, as newspapers leave it open where the quotation goes on in the next paragraph.
     """
     found: list[tuple[int, int]] = []
+    if '"' not in text and text.isascii():
+        return found
     opened: int | None = None
     opener = ""
     for match in _QUOTE_MARKS.finditer(text):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from rally_pipeline.notes.word_sets import has_any
+
 _LEGAL = re.compile(
     r"\b(?:disclaimers?|disclosures?|this (?:document|report|material"
     r"|publication|communication|article|research|e?-?mail) (?:is|has been"
@@ -32,8 +34,9 @@ _LEGAL = re.compile(
     r"|利益冲突|利益衝突",
     re.IGNORECASE,
 )
+# How a teaser begins, and what else makes one wherever it stands.
 _TEASER = re.compile(
-    r"\A[\s\W]*(?:read (?:more|also|next|the full|this)|also read|see also"
+    r"[\s\W]*(?:read (?:more|also|next|the full|this)|also read|see also"
     r"|click (?:here|to|on)|more (?:from|on|stories|coverage)(?: |:)"
     r"|related(?::| (?:stories|articles|news|content|reading))"
     r"|don[’']t miss|what (?:else )?(?:to watch|we[’']re (?:watching"
@@ -48,13 +51,16 @@ _TEASER = re.compile(
     r"|with (?:additional )?reporting)\b(?::| by| \()"
     r"|check out the companies[^:]*:?\s*\Z|here (?:are|is) (?:the|what|some|a|how)"
     r"|these are the|stay tuned|continue reading|top stories|view the full)"
-    r"|(?:^|: )(?:\d+ )?stocks? to (?:watch|buy now|avoid)\b|\bstory continues\b"
-    r"|\bread more\b|\bclick here\b|\bcontributed (?:reporting|to this)\b"
-    r"|\bnewsletter\b|\bsubscri(?:be|ption)\b"
-    r"|\A\s*(?:相关阅读|相關閱讀|延伸阅读|延伸閱讀|更多(?:新闻|新聞"
+    r"|\s*(?:相关阅读|相關閱讀|延伸阅读|延伸閱讀|更多(?:新闻|新聞"
     r"|内容|內容|精彩)|点击|點擊|订阅|訂閱|关注(?:我们|公众号)|扫码"
     r"|掃碼|下载|下載(?=本?APP)|编辑[:：]|責任編輯|责任编辑|记者[:：]"
     r"|來源[:：]|来源[:：])",
+    re.IGNORECASE,
+)
+_TEASER_WITHIN = re.compile(
+    r"(?:^|: )(?:\d+ )?stocks? to (?:watch|buy now|avoid)\b|\bstory continues\b"
+    r"|\bread more\b|\bclick here\b|\bcontributed (?:reporting|to this)\b"
+    r"|\bnewsletter\b|\bsubscri(?:be|ption)\b",
     re.IGNORECASE,
 )
 _DEFINITION = re.compile(
@@ -100,6 +106,7 @@ _TEASER_LIST = (
     ";关注;扫码;掃碼;下载;下載;编辑;責任;责任;记者;來源;来源"
 )
 _TEASER_WORDS = tuple(_TEASER_LIST.split(";"))
+_TEASER_WITHIN_WORDS = ("stock", "story", "read more", "click", "contributed", "newsletter", "subscri")
 _DEFINITION_LIST = (
     " is a; are a; is the; are the;tracks;measures;comprises;consists;is composed;is made up"
     ";is calculated;is compiled;weighted;refers to"
@@ -118,11 +125,13 @@ def is_boilerplate(sentence: str, *, is_last_part: bool = False) -> bool:
     lowered = sentence.lower()
     if _CONTACT.match(sentence):
         return True
-    if any(word in lowered for word in _TEASER_WORDS) and _TEASER.search(sentence):
+    if has_any(lowered, _TEASER_WORDS) and (
+        _TEASER.match(sentence) or (has_any(lowered, _TEASER_WITHIN_WORDS) and _TEASER_WITHIN.search(sentence))
+    ):
         return True
-    if any(word in lowered for word in _DEFINITION_WORDS) and _DEFINITION.search(sentence):
+    if has_any(lowered, _DEFINITION_WORDS) and _DEFINITION.search(sentence):
         return True
-    if not any(word in lowered for word in _LEGAL_WORDS) or _LEGAL.search(sentence) is None:
+    if not has_any(lowered, _LEGAL_WORDS) or _LEGAL.search(sentence) is None:
         return False
     # "The regulator said no recommendation to sell was made" has a legal word and a figure of the market.
     return is_last_part or _FIGURE.search(sentence) is None

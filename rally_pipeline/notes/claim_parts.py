@@ -22,6 +22,7 @@ from rally_pipeline.notes.records import (
     WindowKind,
 )
 from rally_pipeline.notes.stated_days import is_stated, stated_day
+from rally_pipeline.notes.word_sets import has_any
 
 #: How many sentences back a day or an hour of the session is looked for.
 SENTENCES_BACK: Final = 6
@@ -100,22 +101,14 @@ _INTRADAY_HINTS: Final = (
 _CLOSE_HINTS: Final = ("clos", "end", "finish", "settl", "收", "全")
 
 
-def _hints(low: str, hints: tuple[str, ...]) -> bool:
-    # A loop, because a generator costs more than the few comparisons it would hold.
-    for hint in hints:  # noqa: SIM110
-        if hint in low:
-            return True
-    return False
-
-
 def timing(text: str, start: int, end: int) -> str:
     """``close``, ``open``, ``intraday`` or ``unknown``, from the words between two offsets."""
     low = text[start:end].lower()
-    if _hints(low, _OPEN_HINTS) and _OPEN.search(text, start, end):
+    if has_any(low, _OPEN_HINTS) and _OPEN.search(text, start, end):
         return "open"
-    if _hints(low, _INTRADAY_HINTS) and _INTRADAY.search(text, start, end):
+    if has_any(low, _INTRADAY_HINTS) and _INTRADAY.search(text, start, end):
         return "intraday"
-    if _hints(low, _CLOSE_HINTS) and _CLOSE.search(text, start, end):
+    if has_any(low, _CLOSE_HINTS) and _CLOSE.search(text, start, end):
         return "close"
     return "unknown"
 
@@ -123,16 +116,16 @@ def timing(text: str, start: int, end: int) -> str:
 def session(text: str, start: int, end: int) -> str:
     """``premarket``, ``after_hours`` or ``""``."""
     low = text[start:end].lower()
-    if _hints(low, ("market", "before the", "盘前", "盤前")) and _PREMARKET.search(text, start, end):
+    if has_any(low, ("market", "before the", "盘前", "盤前")) and _PREMARKET.search(text, start, end):
         return "premarket"
-    if _hints(low, ("after", "extended", "post", "盘后", "盤後")) and _AFTER_HOURS.search(text, start, end):
+    if has_any(low, ("after", "extended", "post", "盘后", "盤後")) and _AFTER_HOURS.search(text, start, end):
         return "after_hours"
     return ""
 
 
 def says_any(passage: Passage, hints: tuple[str, ...]) -> bool:
     """Whether one of some lower-case strings stands in a sentence, whatever its case."""
-    return _hints(passage.text[passage.start : passage.end].lower(), hints)
+    return has_any(passage.text[passage.start : passage.end].lower(), hints)
 
 
 def timing_in_note(passage: Passage) -> str:

@@ -16,7 +16,7 @@ from rally_pipeline.notes import numeric_words as words
 from rally_pipeline.notes.records import Mention, MentionKind, Passage, Quantity, QuantityKind, Window
 
 _TOKEN: Final = re.compile(
-    r"(?P<word>[A-Za-zÀ-ÿ](?:[\wÀ-ÿ&/-]|\.(?=\w)|['’](?!s\b)(?=\w))*)"
+    r"(?P<word>[A-Za-zÀ-ÿ][\wÀ-ÿ&/-]*(?:(?:\.|['’](?!s\b))(?=\w)[\wÀ-ÿ&/-]*)*)"
     r"|(?P<poss>['’]s(?!\w)|(?<=s)['’](?=\s))"
     r"|(?P<punct> {2,}|[,;:()\[\]|\n!?\"“”–—-]|\.(?=\s|$))"
 )

@@ -145,6 +145,8 @@ def _claims(passage: Passage, lexicon: Lexicon) -> list[Claim]:
     """What the grammars find in a sentence; where two read the same words, the more telling reading stays."""
     rated = ratings.find(passage, lexicon)
     others = [claim for find in _NUMERIC for claim in find(passage)] + statements.find(passage)
+    if not (rated or others):
+        return others
     if rated:
         # "raises target to HK$85, implying 20 % upside": what stands in a rating is no move of the market.
         inside = [(claim.start, claim.end) for claim in rated]

@@ -53,16 +53,17 @@ class Lexicon:
             if is_weak:
                 weak.add(spelling)
         self._latin: dict[str, Group] = {}
-        self._han: dict[str, Group] = {}
+        han: dict[str, Group] = {}
         for spelling, readings in spellings.items():
             readings.sort(key=precedence)
             name = Name(spelling, tuple(readings), spelling in weak)
             if IS_HAN.match(spelling):
-                self._han.setdefault(spelling[0], Group()).names.append(name)
+                han.setdefault(spelling[0], Group()).names.append(name)
             else:
                 for first in first_words(name):
                     self._latin.setdefault(first, Group()).names.append(name)
-        firsts = "".join(re.escape(first) for first in self._han)
+        self._groups = han | self._latin
+        firsts = "".join(re.escape(first) for first in han)
         self._scanner = re.compile(f"[{words.LATIN}]+" + (f"|[{firsts}]" if firsts else ""))
         self._brokers, self._agencies = keys_of_brokers(catalog.brokers)
         self._instruments = keys_of_instruments(catalog)
@@ -131,10 +132,10 @@ class Lexicon:
         found: list[Mention] = []
         pending: list[tuple[int, int, Name]] = []
         done = start
-        latin, han = self._latin, self._han
+        latin, groups = self._latin, self._groups
         for match in self._scanner.finditer(text, start, end):
             word = match.group()
-            group = latin.get(word) or han.get(word)
+            group = groups.get(word)
             if group is None or match.start() < done:
                 continue
             at = match.start()
@@ -287,7 +288,9 @@ def _house(
         return None, place.end()
     share = next((reading for reading in readings if reading.kind is MentionKind.INSTRUMENT), None)
     before = text[max(0, start - _BACK) : start]
-    is_ticker = bool(_TICKER_BEFORE.search(before) or _TICKER_AFTER.match(text, stop, end))
+    is_ticker = bool(
+        (before.rstrip().endswith(("$", ":")) and _TICKER_BEFORE.search(before)) or _TICKER_AFTER.match(text, stop, end)
+    )
     if share is None:
         # A private house has no share, but Reuters' code or a cashtag of the same letters is one all the same.
         share = Reading(MentionKind.INSTRUMENT) if is_ticker else None
@@ -307,7 +310,7 @@ def _is_instrument(text: str, before: str, stop: int, end: int, share: Reading, 
         return bool(
             words.SHARE_AFTER.match(text, stop, end)
             or words.SHARE_RATED_AFTER.match(text, stop, end)
-            or words.SHARE_BEFORE.search(before)
+            or (before.rstrip().lower().endswith(words.SHARE_BEFORE_LAST) and words.SHARE_BEFORE.search(before))
         )
     if words.INDEX_AFTER.match(text, stop, end) or words.DERIVED_AFTER.match(text, stop, end):
         return True

@@ -246,6 +246,11 @@ SHARE_BEFORE = re.compile(
     rf"(?:^|[^{LATIN}])(?:upgrades|downgrades|initiates|reiterates|maintains|raises|lowers|upgraded|downgraded)\s)$",
     re.IGNORECASE,
 )
+#: With one of these, in small letters, what `SHARE_BEFORE` finds ends but for the blank.
+SHARE_BEFORE_LAST = (
+    *("of", "in", "the", "on", "for", "upgrades", "downgrades", "initiates", "reiterates", "maintains", "raises"),
+    *("lowers", "upgraded", "downgraded"),
+)
 #: "將滙豐目標價": the house of the sentence does it to the share; both sides must say so.
 SHARE_RATED_BEFORE_ZH = re.compile(r"(?:[将將予升降]|上[调調]|下[调調]|[维維]持|重申|首予|看好|看淡)[“「]?$")
 SHARE_RATED_AFTER_ZH = re.compile(r"(?:控股)?的?(?:目[标標][价價]|[评評][级級]|[至到]|H股|股份)")

@@ -20,6 +20,7 @@ from rally_pipeline.notes.statement_parts import (
     statement,
     window_near,
 )
+from rally_pipeline.notes.word_sets import has_any
 
 # Without one of these (in lower case) a sentence says nothing of positions; plain substrings are the fastest look.
 _WORDS_ENGLISH = (
@@ -40,7 +41,7 @@ _WORDS = {False: tuple(_WORDS_ENGLISH.split(";")), True: tuple(_WORDS_CHINESE.sp
 
 def may_hold(lowered: str, is_chinese: bool) -> bool:
     """Whether a sentence (in lower case) has a word without which there is no positioning claim."""
-    return any(word in lowered for word in _WORDS[is_chinese])
+    return has_any(lowered, _WORDS[is_chinese])
 
 
 _LONG = (

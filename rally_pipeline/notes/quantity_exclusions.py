@@ -62,17 +62,21 @@ _PHONE = re.compile(
 _NUMERIC_DATE = re.compile(
     r"(?<!\d)(?:(?:19|20)\d\d([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2(?:(?:19|20)\d\d|\d{2}))(?!\d|[.,%]\d|%)"
 )
-# Something that the three patterns above could begin with; its first character set makes the search fast.
+# Something that the three patterns above could begin with; their first character sets make the searches fast.
 _MASKED = re.compile(
-    r"[-/.+@: ](?:(?<=\d[-/])\d|(?<=\d\.)\d{1,3}\.\d|(?<=\+)\d{1,3}\)?[\s(-]|(?<=@)\w|(?<=:)//|(?<=\.)(?:com|org"
-    r"|net|hk|cn)/|(?<=\d{4} )\d{4}(?!\d))"
-    r"|www\."
+    r"[-/.+@:](?:(?<=\d[-/])\d|(?<=\d\.)\d{1,3}\.\d|(?<=\+)\d{1,3}\)?[\s(-]|(?<=@)\w|(?<=:)//|(?<=\.)(?:com|org"
+    r"|net|hk|cn)/)"
 )
+_MASKED_EIGHT = re.compile(r"\d(?:(?<=\d{4}) \d{4}(?!\d))")
 
 
 def masks(text: str, start: int, stop: int) -> list[tuple[int, int]]:
     """Stretches in which no number counts: addresses, telephone numbers, dates in figures; by their start."""
-    if _MASKED.search(text, start, stop) is None:
+    if (
+        _MASKED.search(text, start, stop) is None
+        and _MASKED_EIGHT.search(text, start, stop) is None
+        and text.find("www.", start, stop) < 0
+    ):
         return []
     spans = [
         match.span() for pattern in (_URLS, _PHONE, _NUMERIC_DATE) for match in pattern.finditer(text, start, stop)

@@ -77,6 +77,8 @@ _FIRST_WORDS = words(
 def english_words(text: str, start: int, stop: int) -> list[Raw]:
     """The English number words of a stretch of text that are quantities, in order."""
     raws: list[Raw] = []
+    if _FIRST_WORDS.isdisjoint(map(str.lower, _TOKEN.findall(text, start, stop))):
+        return raws
     floor = start
     for token in _TOKEN.finditer(text, start, stop):
         if token.group().lower() not in _FIRST_WORDS or token.start() < floor:

@@ -6,8 +6,7 @@ an action (`ratings.py`) or a target (`targets.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rally_pipeline.notes import rating_words as rw
 from rally_pipeline.notes.rating_tokens import (
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 _MAX_NAME = 12  # words in a name
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A name found in the words: its places (both included), text as wanted in a record, and catalog id."""
 
     first: int
@@ -39,8 +37,7 @@ class Name:
     entity_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(NamedTuple):
     """Who acts: brokers by name (several share an action), the analyst, whether only a pronoun or noun stands there
     (`is_anaphor`), whether it is a rating agency or public body, analysts in general (`is_crowd`), or the author
     ("we", `is_self`), or a person who speaks for no house that is named (`speaker`).

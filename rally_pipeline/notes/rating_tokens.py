@@ -18,7 +18,7 @@ VERB, RATING, TARGET, NUMBER, BROKER, AGENCY, NAME, PREP, DET, ADV, WORD, MARK, 
 
 _WORD = re.compile(
     r"[^\S\n]*(?:"
-    r"(?P<word>[^\W\d_](?:[^\W_]|&(?=\w)|[’'.](?=[^\W_])|[-‑](?=[^\W_])|/(?=[^\W\d_]))*"
+    r"(?P<word>[^\W\d_][^\W_]*(?:(?:&(?=\w)|[’'.\-‑](?=[^\W_])|/(?=[^\W\d_]))[^\W_]*)*"
     r"(?:\.(?=,|\s[a-z(\-–])|(?<=\b[A-Z])\.)?)|"
     r"(?P<digits>\d[\w,.]*(?:-[^\W\d_][\w-]*)*)|"
     r"(?P<arrow>[→➔➜⇒]|[-=]{1,2}>)|(?P<quote>[‘’'\"“”`\ufeff]+)|(?P<lines>\n\s*)|(?P<mark>.))"
@@ -104,7 +104,8 @@ def cut(passage: Passage) -> Words:
     if prefix is not None:
         add((position, prefix.end(), "-", BREAK))
         position = prefix.end()
-    heading = _LOST_DASH.match(text, position, stop)
+    is_loose = text.find("  ", position, stop) >= 0 or not text.isascii()
+    heading = _LOST_DASH.match(text, position, stop) if is_loose else None
     # before a verb it is only a blank too many: "Citi  Downgrades X"
     gap = heading.end() if heading and heading["next"].lower() not in rw.VERBS else -1
     while position < stop:
@@ -114,9 +115,9 @@ def cut(passage: Passage) -> Words:
         if found is None:  # blanks at the end
             break
         group = found.lastgroup or ""
-        begin = found.start(group)
+        begin, after = found.span(group)
         special = known.get(begin)
-        if special is None and group == "word" and text[begin] in "YBPT" and text[found.end() - 1].isdigit():
+        if special is None and group == "word" and text[begin] in "YBPT" and text[after - 1].isdigit():
             glued = rating_numbers.signed(text, begin, stop)
             special = (glued.end, NUMBER, glued) if glued else None
         if special is not None:
@@ -130,7 +131,7 @@ def cut(passage: Passage) -> Words:
                 ids[len(rows)] = what  # type: ignore[assignment]
                 add((begin, position, text[begin:position].lower(), kind))
             continue
-        position = found.end()
+        position = after
         if group == "word":
             low = text[begin:position].lower()
             if low[-1] == ".":
@@ -239,6 +240,8 @@ def _phrase(
     text: str, begin: int, end: int, stop: int, head: str, low: str, rows: list[tuple[int, int, str, str]]
 ) -> tuple[int, int, str, str] | None:
     """The rating, target or agency that begins at `begin`, as a row."""
+    if low in rw.PLAIN_RATINGS and end - begin == len(low) and text[end : min(end + 1, stop)] != "_":
+        return (begin, end, low, RATING) if _is_rating(text[begin:end], rows) else None
     if head in rw.RATING_FIRST:
         hit = rw.RATING.match(text, begin, stop)
         if hit is not None and hit.end() >= end and _is_rating(hit.group(), rows):

@@ -257,6 +257,8 @@ RATING_FIRST = word_set(
     mixed avoid favorable attractive cautious mp op ow uw ew sp moderate weak inline overperform marketperform
     sectorperform"""
 )
+#: Ratings of one word that `RATING` reads as that word and no more, so that it need not be tried.
+PLAIN_RATINGS = frozenset(word for word in RATING_FIRST if RATING.fullmatch(word))
 #: Ratings that are nothing else in a text about shares.
 SURE_RATING = re.compile(
     rf"(?:over|equal|sector|market){_SEP}weight|(?:market|sector|peer|industry|mkt){_SEP}(?:out|under|over)?{_SEP}?"

@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from rally_pipeline.notes.lexicon import Lexicon
 from rally_pipeline.notes.records import Mention, MentionKind, Passage
@@ -52,8 +53,7 @@ class Source:
     role: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     letter: str
     start: int
     end: int
@@ -165,6 +165,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_DASHES = ("–", "—", "-")
 #: A capitalised word that is no name: beginnings of sentences, days.
 _NO_NAME_WORDS = """The A An In On At But And However Meanwhile While As After Before Since With For From Yet
 Still Also If When It They We I He She This That These Those There Here Its His Her Their Some Many Most More
@@ -250,6 +251,9 @@ def _tokens(passage: Passage, start: int, end: int) -> list[_Token]:
 def _plain_tokens(text: str, start: int, end: int) -> Iterator[_Token]:
     position = start
     while position < end:
+        if text[position] == " " and text[position + 1 : position + 2] not in _DASHES:
+            position += 1  # no other token begins with a blank, and to try them all there takes as long as at a word
+            continue
         match = _TOKEN.search(text, position, end)
         if match is None:
             return
@@ -284,7 +288,7 @@ def _merged(tokens: Sequence[_Token], text: str) -> list[_Token]:
             and token.start == last.end + 1
             and _HOUSE_TAIL.match(token.text)
         ):
-            merged[-1] = replace(last, end=token.end, text=text[last.start : token.end])
+            merged[-1] = last._replace(end=token.end, text=text[last.start : token.end])
         elif (
             last is not None
             and last.letter == "N"
@@ -292,7 +296,7 @@ def _merged(tokens: Sequence[_Token], text: str) -> list[_Token]:
             and token.start == last.end + 1
             and last.text in ("China", "Hong Kong", "Asia")
         ):
-            merged[-1] = replace(token, start=last.start, text=text[last.start : token.end])
+            merged[-1] = token._replace(start=last.start, text=text[last.start : token.end])
         else:
             merged.append(token)
     return merged

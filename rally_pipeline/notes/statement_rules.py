@@ -14,7 +14,10 @@ from rally_pipeline.notes.records import ClaimType, Direction
 
 @dataclass(frozen=True)
 class Rule:
-    """A phrase class: what it means and the pattern; `exclude` is looked for in the clause, `need` in the sentence."""
+    """A phrase class: what it means and the pattern; `exclude` is looked for in the clause, `need` in the sentence.
+
+    Without one of its `hints` (in lower case) a sentence has no match; a rule without any is always tried.
+    """
 
     claim_type: ClaimType
     name: str
@@ -25,6 +28,7 @@ class Rule:
     direction: Direction | None = None
     exclude: re.Pattern[str] | None = None
     need: re.Pattern[str] | None = None
+    hints: tuple[str, ...] = ()
 
 
 def pattern(text: str) -> re.Pattern[str]:
@@ -271,6 +275,10 @@ RULES: tuple[Rule, ...] = (
             r"|monetary|authorities|stance|crackdown|market"
             r"|policy-?makers?|leadership)\b"
         ),
+        hints=(
+            *("polic", "stance", "crackdown", "attitude", "approach", "posture", "clampdown", "regulatory"),
+            *("government", "u-turn", "about-face", "reversal", "180", "turnaround", "volte-face"),
+        ),
     ),
     Rule(
         ClaimType.POLICY,
@@ -289,6 +297,7 @@ RULES: tuple[Rule, ...] = (
         1,
         Direction.UP,
         exclude=_NOT_YET,
+        hints=("stimulus", "support", "easing", "measures", "subsid", "trade-in", "fiscal", "bond issuance"),
     ),
     Rule(
         ClaimType.POLICY,
@@ -304,6 +313,7 @@ RULES: tuple[Rule, ...] = (
         "private_sector_support",
         1,
         Direction.UP,
+        hints=("private",),
     ),
     Rule(
         ClaimType.POLICY,
@@ -320,6 +330,11 @@ RULES: tuple[Rule, ...] = (
         1,
         Direction.DOWN,
         exclude=_NOT_YET,
+        hints=(
+            *("fed", "china", "chinese", "beijing", "central bank", "pboc", "people", "bank of england", "hkma", "ecb"),
+            *("bank of japan", "boe", "boj", "government", "authorities", "state council", "leadership", "politburo"),
+            *("party", "policy", "officials", "regulators", "xi", "premier"),
+        ),
     ),
     # -------------------------------------------------------------------------------------------------------- event
     Rule(

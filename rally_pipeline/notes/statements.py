@@ -24,6 +24,7 @@ from rally_pipeline.notes.statement_parts import (
     window_near,
 )
 from rally_pipeline.notes.statement_rules import Rule
+from rally_pipeline.notes.word_sets import has_any
 
 # Without one of these (in lower case) a sentence holds no statement of the type. Plain substrings: ten times faster
 # than one pattern with as many branches.
@@ -72,22 +73,24 @@ def find(passage: Passage) -> list[Claim]:
     # A copy for the look at the words alone; offsets are those of the text.
     lowered = sentence.lower()
     is_positioning = positioning.may_hold(lowered, passage.is_chinese)
-    types = [kind for kind, words in _WORDS[passage.is_chinese] if any(word in lowered for word in words)]
+    types = [kind for kind, words in _WORDS[passage.is_chinese] if has_any(lowered, words)]
     if not (is_positioning or types):
         return []
     if sentence.rstrip("”\"」』’' ").endswith(("?", "？")) or is_boilerplate(sentence):
         return []
     found = positioning.find(passage) if is_positioning else []
     if types:
-        found += _others(passage, types)
+        found += _others(passage, lowered, types)
     return sorted(found, key=lambda claim: (claim.start, claim.end))
 
 
-def _others(passage: Passage, types: list[ClaimType]) -> list[Claim]:
+def _others(passage: Passage, lowered: str, types: list[ClaimType]) -> list[Claim]:
     found: list[Claim] = []
     seen: set[tuple[ClaimType, str]] = set()
     for rule in rules_zh.RULES if passage.is_chinese else rules_en.RULES:
         if rule.claim_type not in types or (rule.claim_type, rule.statement_class) in seen:
+            continue
+        if rule.hints and not has_any(lowered, rule.hints):
             continue
         for match in rule.pattern.finditer(passage.text, passage.start, passage.end):
             claim = _claim(passage, rule, match)

@@ -32,11 +32,16 @@ def _start(window: Window) -> int:
     return window.start
 
 
+#: A word or number of a text, as `Scan.tokens` has them.
+WORD = re.compile(r"[A-Za-z]+|\d+")
+
+
 @dataclass(slots=True)
 class Scan:
     """One call of `find_windows`: its text and day, and the windows accepted so far, by their start.
 
-    `tokens` are the English words in lower case and where each begins; every number is ``#``.
+    `tokens` are the English words in lower case and where each begins; every number is ``#``. Most texts name no
+    stretch and are never cut.
     """
 
     text: str
@@ -44,8 +49,18 @@ class Scan:
     end: int
     as_of: dt.date | None
     events: Mapping[str, dt.date]
-    tokens: list[tuple[str, int]] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
+    _tokens: list[tuple[str, int]] | None = None
+
+    @property
+    def tokens(self) -> list[tuple[str, int]]:
+        """See the class."""
+        if self._tokens is None:
+            self._tokens = [
+                ("#" if token.group()[0].isdigit() else token.group().lower(), token.start())
+                for token in WORD.finditer(self.text, self.start, self.end)
+            ]
+        return self._tokens
 
     def matches(self, pattern: re.Pattern[str], first_words: frozenset[str]) -> Iterator[re.Match[str]]:
         """Matches of a pattern that begin at one of these words, left to right, not overlapping."""

@@ -7,7 +7,7 @@ Does not belong here: ratings (`rating_actions.py`), Chinese (`ratings_zh.py`), 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rally_pipeline.notes import rating_words as rw
@@ -129,7 +129,7 @@ def _respective(words: Words, target: Target, lexicon: Lexicon) -> list[Target]:
         # "A and B raised their targets on X to HK$5 and HK$6 respectively, from HK$4 and HK$5"
         olds = priors(words, target.prior, news)
         return [
-            Target(target.place, target.verb, target.klass, replace(target.actor, brokers=(house,)), target.subject,
+            Target(target.place, target.verb, target.klass, target.actor._replace(brokers=(house,)), target.subject,
                    new, old)
             for house, new, old in zip(houses, news, olds, strict=True)
         ]  # fmt: skip

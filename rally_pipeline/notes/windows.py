@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping
 
 from rally_pipeline.notes.dates import find_dates, has_date, note_date
 from rally_pipeline.notes.records import Window
-from rally_pipeline.notes.stretches import Scan
+from rally_pipeline.notes.stretches import WORD, Scan
 from rally_pipeline.notes.windows_calendar import (
     dates,
     days_named,
@@ -44,7 +44,7 @@ from rally_pipeline.notes.word_sets import words
 
 __all__ = ["find_dates", "find_windows", "note_date"]
 
-_WORD = re.compile(r"[A-Za-z]+|\d+")
+_FIGURE = re.compile(r"\d")
 _YEAR = re.compile(r"[12](?<!\d[12])[09]\d\d(?!\d)")
 _MONTH_WORDS = words(
     "january february march april may june july august september october november december jan feb mar apr jun "
@@ -64,7 +64,7 @@ _LEVEL_WORDS = words(
 
 _EXTREME_WORDS = words("highest lowest biggest largest strongest weakest")
 _TO_DATE_WORDS = words("ytd mtd qtd wtd date this start beginning turn outset since far current the new jan january")
-_TO_DATE_UNITS = words("year month quarter week ytd mtd qtd wtd far since from date")
+_TO_DATE_UNITS = words("year month quarter week ytd mtd qtd wtd far date jan january")
 _STREAK_WORDS = words(
     "streak rally run advance slide slump rout rebound surge selloff decline drop gain climb fall period stretch "
     "return performance"
@@ -96,6 +96,7 @@ _RULES: tuple[tuple[frozenset[str], frozenset[str] | None, Callable[[Scan], None
     (_UNIT_WORDS, None, trailings),
     (frozenset({"ever"}), None, ever),
 )  # fmt: skip
+_RULE_WORDS = frozenset(word for triggers, also, _ in _RULES for word in triggers | (also or frozenset()))
 _CHINESE_TRIGGER = re.compile("[年月日周週季天昨今史歷历来來節节低高新紀纪]")
 
 
@@ -109,12 +110,8 @@ def find_windows(
         events: expanded event ids and their dates, as `SINCE_EVENT` is resolved against.
     """
     scan = Scan(text, start, end, as_of, events or {})
-    scan.tokens = [
-        ("#" if token.group()[0].isdigit() else token.group().lower(), token.start())
-        for token in _WORD.finditer(text, start, end)
-    ]
-    found = {word for word, _ in scan.tokens}
-    _stretches(scan, found)
+    found = set(map(str.lower, WORD.findall(text, start, end)))
+    _stretches(scan, found & _RULE_WORDS)
     if not text.isascii() and _CHINESE_TRIGGER.search(text, start, end) is not None:
         from rally_pipeline.notes.windows_chinese import read_chinese
 
@@ -125,6 +122,8 @@ def find_windows(
 
 def _stretches(scan: Scan, found: set[str]) -> None:
     """English stretches, the more specific before the rest."""
+    if not found:
+        return
     for triggers, also, rule in _RULES:
         if not found.isdisjoint(triggers) and (also is None or not found.isdisjoint(also)):
             rule(scan)
@@ -133,7 +132,7 @@ def _stretches(scan: Scan, found: set[str]) -> None:
 def _calendar(scan: Scan, found: set[str]) -> None:
     """Dates, calendar periods and days of the week: what no stretch has taken."""
     has_months = not found.isdisjoint(_MONTH_WORDS)
-    has_figures = "#" in found
+    has_figures = _FIGURE.search(scan.text, scan.start, scan.end) is not None
     if (has_months and has_figures) or has_date(scan.text, scan.start, scan.end):
         dates(scan)
     has_year = has_figures and _YEAR.search(scan.text, scan.start, scan.end) is not None

@@ -39,6 +39,7 @@ from rally_pipeline.notes.windows_words import (
     is_superlative,
     part_of,
 )
+from rally_pipeline.notes.word_sets import words
 
 _HEAD = r"(?<![\w-])(?P<head>since|from|off|above|below|beneath)\s+"
 _SINCE_LOW = compiled(
@@ -71,6 +72,7 @@ _SINCE = compiled(
     rf"|(?P<lastd>last\s+)?(?P<weekday>{WEEKDAY})|(?P<yesterday>yesterday)"
     r")(?:['’]s\s+(?:close|open|session|opening|settlement))?(?![\w-])"
 )
+_SINCE_FIRST = words("since between starting beginning from dating not")
 _UNTIL = re.compile(
     rf"\s+(?:to|through|until|till|and)\s+(?=\d{{1,2}}(?:st|nd|rd|th)?\s+{MONTH}|{MONTH}\s+\d|\d{{4}}-\d\d-)"
     rf"|\s?[-–—]\s?(?=\d{{1,2}}\s+{MONTH}|{MONTH}\s+\d)"
@@ -140,7 +142,7 @@ def _low_days(scan: Scan, match: re.Match[str]) -> Span | None:
 
 def sinces(scan: Scan) -> None:
     """``since mid-January``, ``since Friday``, ``since October 2021``; ``from 13 January to 17 February``."""
-    for match in _SINCE.finditer(scan.text, scan.start, scan.end):
+    for match in scan.matches(_SINCE, _SINCE_FIRST):
         start, end = match.span()
         head = match["head"].lower()
         days = _since_days(scan, match)
@@ -281,8 +283,8 @@ def named_events(scan: Scan) -> None:
         if match["head"].lower() != "since" and len(match.group().split()) > 6:
             continue
         name = match["name"].lower()
-        for words, stem in _EVENT_STEMS:
-            if words in name:
+        for spelt, stem in _EVENT_STEMS:
+            if spelt in name:
                 event_id, day = event_of(stem, scan.events, scan.as_of)
                 if event_id:
                     scan.span(

@@ -15,6 +15,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from rally_pipeline.schema import table_info
+from rally_pipeline.warehouse.spans import day_span
 
 if TYPE_CHECKING:
     from rally_pipeline.archive import FetchRecord
@@ -158,8 +159,12 @@ def table_evidence(connection: sa.Connection, table: sa.Table, *where: sa.Column
     if table_info(table).versioned:
         conditions.append(table.c.known_to_at.is_(None))
     day_column = table_info(table).date_column
-    day = sa.func.max(table.c[day_column]) if day_column else sa.literal(None)
-    count, last = connection.execute(sa.select(sa.func.count(), day).select_from(table).where(*conditions)).one()
+    if conditions or not day_column:
+        day = sa.func.max(table.c[day_column]) if day_column else sa.literal(None)
+        count, last = connection.execute(sa.select(sa.func.count(), day).select_from(table).where(*conditions)).one()
+    else:
+        count = connection.scalar(sa.select(sa.func.count()).select_from(table))
+        last = (day_span(connection, table) or (None, None))[1]
     return {"dagster/row_count": count, **({"as_of_day": last.isoformat()} if isinstance(last, dt.date) else {})}
 
 

@@ -20,6 +20,7 @@ from rally_pipeline.orchestration.note_assets import FEED_RATINGS, NOTE_RATINGS
 from rally_pipeline.orchestration.partitions import weekdays
 from rally_pipeline.orchestration.resources import ROWS_COMPUTED, WORKSPACE, RunWorkspace
 from rally_pipeline.schema import table_info
+from rally_pipeline.warehouse.spans import day_span
 
 
 def source_tables(derived: Derived) -> list[str]:
@@ -113,5 +114,5 @@ def _what_was_done(done: Sequence[Refreshed]) -> dict[str, dg.MetadataValue]:
 
 
 def _last_day(connection: sa.Connection, table: sa.Table) -> dt.date | None:
-    last: dt.date | None = connection.scalar(sa.select(sa.func.max(table.c[table_info(table).date_column or ""])))
-    return last
+    span = day_span(connection, table)
+    return span[1] if span else None

@@ -26,6 +26,7 @@ from rally_pipeline.schema import column_info, table_info
 from rally_pipeline.schema.declare import UtcDateTime
 from rally_pipeline.settings import Profile
 from rally_pipeline.warehouse.arrow import arrow_type
+from rally_pipeline.warehouse.spans import day_span
 from rally_pipeline.warehouse.written import mark_of_year
 
 #: Tables with more rows are split by the year of their date column.
@@ -117,7 +118,7 @@ def write_table(
     more = sa.select(sa.literal(1)).select_from(table).limit(1).offset(large_rows)
     by_year = info.date_column is not None and connection.scalar(more) is not None
     if by_year:
-        parts = _years(connection, table.c[info.date_column or ""])
+        parts = _years(connection, table)
     files = []
     for part, where in parts:
         path = "/".join(name for name in (table.name, part, "part-0.parquet") if name)
@@ -156,11 +157,12 @@ def _is_whole(path: Path, kept: PublishedFile) -> bool:
     return path.is_file() and path.stat().st_size == kept.bytes and digest(path) == kept.sha256
 
 
-def _years(connection: sa.Connection, day: sa.Column[Any]) -> list[tuple[str, list[sa.ColumnElement[bool]]]]:
+def _years(connection: sa.Connection, table: sa.Table) -> list[tuple[str, list[sa.ColumnElement[bool]]]]:
     """Folder and condition of each year that has rows, and of the rows without a date."""
-    first, last = connection.execute(sa.select(sa.func.min(day), sa.func.max(day))).one()
+    day = table.c[table_info(table).date_column or ""]
+    span = day_span(connection, table)
     found: list[tuple[str, list[sa.ColumnElement[bool]]]] = []
-    for year in range(first.year, last.year + 1) if first else ():
+    for year in range(span[0].year, span[1].year + 1) if span else ():
         inside = day.between(dt.date(year, 1, 1), dt.date(year, 12, 31))
         if connection.scalar(sa.select(sa.exists().where(inside))):
             found.append((f"year={year}", [inside]))

@@ -237,7 +237,9 @@ def test_pages_fit_and_are_silent(site, page):
 
 
 @in_browser
-@pytest.mark.parametrize("page", [(390, "dark"), (1440, "light")], indirect=True, ids=str)
+@pytest.mark.parametrize(
+    "page", [(390, "dark"), pytest.param((1440, "light"), marks=pytest.mark.slow)], indirect=True, ids=str
+)
 def test_no_page_has_a_serious_barrier(site, page, hostile_page):
     axe_core_python = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
     script = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")

@@ -600,3 +600,42 @@ def test_what_comes_later_is_looked_at_again(world: World, connection: sa.Connec
     assert run(3, "2025-03-10")["audited"] == 1
     assert run(4, "2025-03-11")["audited"] == 0
     assert len(_audits(connection)) == 2
+
+
+def test_an_audit_of_everything_finds_nothing_that_was_left_out(world: World, connection: sa.Connection) -> None:
+    """Days are restated and notes are read anew at random; then what was audited again is compared with all."""
+    random_ = random.Random(1)
+    price = metadata.tables["core_price_daily"]
+    days = ["2024-02-14", "2024-10-03", "2024-12-31", "2025-01-13", "2025-02-05", "2025-02-14", "2025-02-20"]
+    claims = {_id(f"{name} {day}"): made for day in days for name, made in _article(day, AsOfBasis.STATED).items()}
+    claims |= {_id(f"high {day}"): _high(random_.choice(SYMBOLS), day) for day in days}
+    write_notes(connection, list(claims.items()))
+    appended, audited = 0, set[int]()
+    for step in range(6):
+        at = AT + dt.timedelta(hours=step)
+        for symbol in random_.sample(SYMBOLS, step % 3):
+            where = sa.and_(price.c.symbol == symbol, price.c.session_date <= D(random_.choice(days)))
+            last = sa.select(sa.func.max(price.c.session_date)).where(where).scalar_subquery()
+            believed = sa.and_(price.c.symbol == symbol, price.c.session_date == last, price.c.known_to_at.is_(None))
+            old = dict(connection.execute(sa.select(price).where(believed)).mappings().one())
+            connection.execute(sa.update(price).where(believed).values(known_to_at=at))
+            connection.execute(sa.insert(price), [old | {"close": old["close"] * 1.2, "known_from_at": at}])
+            mark_stale(connection, {price.name: {symbol: old["session_date"]}})
+        refresh(connection)
+        if step in (2, 4):
+            one = random_.choice(sorted(claims))
+            claims[one] = dataclasses.replace(claims[one], value=21.3)
+            claims.pop(random_.choice(sorted(claims.keys() - {one})))
+            write_notes(connection, list(claims.items()), version=str(step), known_at=at)
+        incremental = audit_in(connection, world.calendars, world.catalog, today=TODAY, audited_at=at)
+        audited.add(incremental.audited)
+        appended += incremental.appended
+        rows = _audits(connection)
+        with connection.begin_nested() as aside:
+            every = audit_in(connection, world.calendars, world.catalog, today=TODAY, audited_at=at, only_stale=False)
+            assert (every.audited, every.appended, every.withdrawn) == (len(claims), 0, 0)
+            assert every.verdicts == incremental.verdicts
+            aside.rollback()
+        assert _audits(connection) == rows
+    assert appended > len(days) * 8, "something that was restated changed a verdict"
+    assert min(audited) < len(claims) / 3, "something was left out"

@@ -227,6 +227,6 @@ def test_in_a_process_of_its_own(tmp_path: Path, warehouse_url: str) -> None:
         ("2024-03-07", 10.5),
         ("2024-03-08", 11.5),
     ]
-    before = run_cli(["as-of", "2024-03-08", "mart_index_performance_daily", "--csv"], env)
+    before = run_cli_here(["as-of", "2024-03-08", "mart_index_performance_daily", "--csv"], env)
     assert before.returncode == 0
     assert len(before.stdout.splitlines()) == 1

@@ -54,7 +54,7 @@ def _defined(connection: sa.Connection) -> dict[str, pd.DataFrame]:
     return found
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_all_of_history_is_as_computed_by_hand(connection: sa.Connection, seed: int) -> None:
     _world(seed).write(connection)
     mark_all_stale(connection)

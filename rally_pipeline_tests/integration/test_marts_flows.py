@@ -74,7 +74,7 @@ def test_definitions_have_the_columns_of_their_tables() -> None:
                 assert got.type._type_affinity is declared.type._type_affinity, f"{declared}"
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_all_of_history_is_as_computed_by_hand(connection: sa.Connection, seed: int) -> None:
     _world(seed).write(connection)
     mark_all_stale(connection)

@@ -36,7 +36,7 @@ class Imported:
     reports: dict[str, dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Imported]:
     """All of it by the command line, the last file of a kind in a process of its own; marts after the last."""
     folder = tmp_path_factory.mktemp("real")

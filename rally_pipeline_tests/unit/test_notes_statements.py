@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rally_pipeline.notes import boilerplate, rating_words, statement_rules
 from rally_pipeline.notes.boilerplate import is_boilerplate
 from rally_pipeline.notes.records import Claim, ClaimType, Comparator, Direction
 from rally_pipeline.notes.statements import find
+from rally_pipeline.notes.word_sets import has_any
+from rally_pipeline_tests.eval import gold
 from rally_pipeline_tests.notes_passages import passages
 
 
@@ -284,3 +287,32 @@ def test_a_percentile_of_exposure() -> None:
     (claim,) = found("Net exposure to Japan is now in the 8th percentile.")
     assert (claim.claim_type, claim.direction) == (ClaimType.POSITIONING, Direction.DOWN)
     assert claim.details["percentile"] == 8.0
+
+
+def test_no_hint_keeps_a_pattern_from_what_it_would_find() -> None:
+    """What is looked for first, because it is cheaper, is in every text that the pattern behind it matches."""
+    texts = [row["text"] for path in gold.HERE.glob("*.jsonl") for row in gold.rows_of(path) if "text" in row]
+    texts += [
+        *("Beijing vowed more fiscal support.", "The PBOC cut its reserve requirement.", "Xi backs private firms."),
+        *("It is an about-face in stance.", "Stocks to watch: Example.", "The story continues.", "Click here."),
+    ]
+    matched = set[str]()
+    for text in texts:
+        for rule in statement_rules.RULES:
+            if rule.hints and rule.pattern.search(text):
+                matched.add(rule.name)
+                assert has_any(text.lower(), rule.hints), (rule.name, text)
+        if boilerplate._TEASER_WITHIN.search(text):
+            matched.add("teaser")
+            assert has_any(text.lower(), boilerplate._TEASER_WITHIN_WORDS), text
+    assert matched == {rule.name for rule in statement_rules.RULES if rule.hints} | {"teaser"}
+
+
+@pytest.mark.parametrize("word", sorted(rating_words.PLAIN_RATINGS))
+def test_a_plain_rating_is_read_as_that_word_and_no_more(word: str) -> None:
+    for after in ("", " ", " rating", "-rated", " perform", "er", " weight", ".", "_"):
+        hit = rating_words.RATING.match(word + after)
+        whole = not after[:1].isalpha() and not after.startswith("_")
+        if whole:
+            assert hit is not None
+            assert hit.end() == len(word)
