@@ -1,13 +1,12 @@
 """Small plots for the asset pages: the last year of a few series, as a picture inside the metadata.
 
-Belongs here: drawing, as SVG written by hand: a plotting library takes longer to draw them than the marts to compute.
+Belongs here: drawing, by the library that draws the site's charts; it is imported when something is drawn.
 """
 
 from __future__ import annotations
 
 import base64
 import datetime as dt
-import html
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,13 +25,8 @@ _LINES = 6
 #: The members of this leaderboard are shown first.
 _FIRST = "headline_indices"
 
-#: Pixels: the picture, and the plot in it, beside which the lines are named.
+#: Pixels.
 _WIDTH, _HEIGHT = 560, 180
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 450, 22, 160
-_INKS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b")
-#: Plots of more days than this have months below their axis.
-_MONTHLY_FROM = 60
-_SIZES = ((1e12, "tn"), (1e9, "bn"), (1e6, "mn"), (1e3, "k"))
 
 #: What is drawn of each table; of the others nothing.
 _VALUE: Mapping[str, str] = {
@@ -166,60 +160,30 @@ def _drawn(series: Series, title: str, *, indexed: bool) -> dg.MarkdownMetadataV
 
 def line_svg(series: Series, title: str) -> str:
     """An SVG of 560 × 180 pixels with one line per series, named beside the plot."""
-    days = [day for points in series.values() for day, _ in points]
-    values = [value for points in series.values() for _, value in points]
-    first, last = min(days), max(days)
-    ticks = _round_values(min(values), max(values))
-    low, high = min(*values, ticks[0]), max(*values, ticks[-1])
+    import vl_convert
 
-    def x(day: dt.date) -> float:
-        return _LEFT + (_RIGHT - _LEFT) * (day - first).days / max(1, (last - first).days)
-
-    def y(value: float) -> float:
-        return _BOTTOM - (_BOTTOM - _TOP) * (value - low) / (high - low)
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
-        'font-family="sans-serif" font-size="9" fill="#333">'
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/><text x="{_LEFT}" y="14" font-size="11">'
-        f"{html.escape(title)}</text>"
+    points = [
+        {"name": name, "day": day.isoformat(), "value": value} for name, part in series.items() for day, value in part
     ]
-    for value in ticks:
-        parts.append(f'<path d="M{_LEFT} {y(value):.1f}H{_RIGHT}" stroke="#ccc" stroke-width=".5"/>')
-        parts.append(f'<text x="{_LEFT - 5}" y="{y(value) + 3:.1f}" text-anchor="end">{_short(value)}</text>')
-    for day in _round_days(first, last):
-        parts.append(f'<path d="M{x(day):.1f} {_TOP}V{_BOTTOM}" stroke="#ccc" stroke-width=".5"/>')
-        text = f"{day.day} {day:%b}" if (last - first).days <= _MONTHLY_FROM else f"{day:%b %Y}"
-        parts.append(f'<text x="{x(day):.1f}" y="{_BOTTOM + 13}" text-anchor="middle">{text}</text>')
-    parts.append(f'<path d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="#333" stroke-width=".8"/>')
-    for number, (name, points) in enumerate(series.items()):
-        ink, place = _INKS[number % len(_INKS)], _TOP + 8 + 14 * number
-        line = " ".join(f"{x(day):.1f},{y(value):.1f}" for day, value in points)
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{ink}" stroke-width="1.2"/>')
-        parts.append(f'<path d="M{_RIGHT + 8} {place}h14" stroke="{ink}" stroke-width="1.2"/>')
-        parts.append(f'<text x="{_RIGHT + 26}" y="{place + 3}">{html.escape(name)}</text>')
-    return "".join([*parts, "</svg>"])
-
-
-def _round_values(low: float, high: float) -> list[float]:
-    """Two to six round values of which the first and the last lie between the bounds or just outside."""
-    span = (high - low) or abs(high) or 1.0
-    step = 10 ** math.floor(math.log10(span / 4))
-    step *= next(n for n in (1, 2, 2.5, 5, 10) if span / (step * n) <= 4)
-    first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
-    return [number * step for number in range(first, last + 1)]
-
-
-def _round_days(first: dt.date, last: dt.date) -> list[dt.date]:
-    """At most seven days to write below the axis: every so many days, or first days of months."""
-    span = (last - first).days
-    if span <= _MONTHLY_FROM:
-        return [first + dt.timedelta(days=number) for number in range(0, span + 1, span // 7 + 1)]
-    months = range(12 * first.year + first.month, 12 * last.year + last.month)
-    starts = [dt.date(month // 12, month % 12 + 1, 1) for month in months]
-    return starts[:: len(starts) // 7 + 1]
-
-
-def _short(value: float) -> str:
-    size = next((one for one in _SIZES if abs(value) >= one[0]), (1.0, ""))
-    return f"{value / size[0]:.6g}{size[1]}"
+    spec = {
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "title": {"text": title, "anchor": "start", "fontSize": 11},
+        "data": {"values": points},
+        "mark": {"type": "line", "strokeWidth": 1.2},
+        "encoding": {
+            "x": {"field": "day", "type": "temporal", "title": None, "axis": {"tickCount": 6}},
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": None,
+                "scale": {"zero": False},
+                "axis": {"format": "~s", "tickCount": 4},
+            },
+            "color": {"field": "name", "type": "nominal", "title": None, "sort": list(series)},
+        },
+        "config": {"background": "white"},
+    }
+    drawn: str = vl_convert.vegalite_to_svg(spec)
+    return drawn
