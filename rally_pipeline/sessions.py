@@ -287,9 +287,9 @@ class Calendars:
             "close_at": table.closes[lower:upper],
             "year_base_date": _last_before(table.days, days.astype("M8[Y]").astype("M8[D]")),
             "month_base_date": _last_before(table.days, days.astype("M8[M]").astype("M8[D]")),
-            "ago_1y_date": _last_before(table.days, _months_before(days, 12) + np.timedelta64(1, "D")),
+            "ago_1y_date": _last_before(table.days, months_before(days, 12) + np.timedelta64(1, "D")),
             "window_52w_start": days - np.timedelta64(52 * 7, "D"),
-            "window_3y_start": _months_before(days, 36),
+            "window_3y_start": months_before(days, 36),
         }
         frame = pd.DataFrame(
             {
@@ -480,7 +480,7 @@ def _last_before(days: _Dates, limits: _Dates) -> _Dates:
     return found
 
 
-def _months_before(days: _Dates, months: int) -> _Dates:
+def months_before(days: _Dates, months: int) -> _Dates:
     """The same day of the month that many months earlier, or that month's last day where it is shorter."""
     this_month = days.astype("M8[M]")
     target = this_month - np.timedelta64(months, "M")

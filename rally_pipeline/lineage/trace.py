@@ -220,7 +220,10 @@ def _walk(known: Known, table: sa.Table, first: Row, columns: frozenset[str]) ->
                 one.gone.append(Gone(cited.role, cited.table, cited.key))
                 continue
             other = number_of(cited.table, cited.row)
-            one.inputs.append(Link(cited.role, other, cited.decides, cited.uses))
+            # columns as the tables have them: some deciders name them by sets, which have no order
+            decides = tuple(name for name in found[number] if name in cited.decides)
+            uses = tuple(name for name in cited.row if name in cited.uses)
+            one.inputs.append(Link(cited.role, other, decides, uses))
             todo.append((other, frozenset(cited.uses) or frozenset(cited.row)))
     return rows
 

@@ -10,8 +10,8 @@ import datetime as dt
 
 import sqlalchemy as sa
 
-from rally_pipeline.marts.columnar import fill, is_columnar
 from rally_pipeline.marts.flows import SERVES_FLOWS, flow_inputs_as_of
+from rally_pipeline.marts.in_bulk import fill, is_in_bulk
 from rally_pipeline.marts.inputs import EVERYTHING, Derived, Inputs, current_inputs
 from rally_pipeline.marts.refresh import DERIVED
 from rally_pipeline.schema import core, core_notes, mart
@@ -88,7 +88,7 @@ def materialise(connection: sa.Connection, derived: Derived, inputs: Inputs) -> 
     table._prefixes = ["TEMPORARY"]
     table.drop(connection, checkfirst=False) if _exists(connection, table) else None
     table.create(connection, checkfirst=False)
-    if is_columnar(derived, EVERYTHING):
+    if is_in_bulk(derived, EVERYTHING):
         fill(connection, derived, inputs, EVERYTHING, table)
     else:
         names = [column.name for column in table.columns]

@@ -149,7 +149,10 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
         .subquery("based")
     )
     returns = sa.select(*based.c, pct(based.c.close, based.c.base_close).label("ytd_return_pct")).cte("ytd_return")
-    ranked = ranking(inputs, returns, scope).subquery("ranked")
+    # of members only, or databases would index the returns of everybody else too
+    members = sa.select(inputs.leaderboard_members.c.symbol)
+    of_members = sa.select(returns).where(returns.c.symbol.in_(members)).cte("return_of_member")
+    ranked = ranking(inputs, of_members, scope).subquery("ranked")
     month, on_month, _, month_close = _base(inputs, returns.c.symbol, returns.c.month_base_date, "month_base")
     year, on_year, _, year_close = _base(inputs, returns.c.symbol, returns.c.ago_1y_date, "year_ago")
     now, on_now, units_now = _units_per_usd(inputs, returns.c.currency, returns.c.session_date, "rate_now")

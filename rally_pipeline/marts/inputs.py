@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -31,6 +32,8 @@ BASE_TOLERANCE_DAYS = 7
 RATE_TOLERANCE_DAYS = 5
 #: Longest age of a member's last session in a ranking, and of the session before an event, in calendar days.
 LAST_SESSION_DAYS = 31
+#: The windows of extremes: so many weeks, so many calendar months, and so many sessions for a trough or a peak.
+WINDOW_WEEKS, WINDOW_MONTHS, TROUGH_SESSIONS = 52, 36, 60
 
 
 @dataclass(frozen=True)
@@ -146,18 +149,16 @@ Widen = Callable[[sa.Connection, frozenset[str]], frozenset[str]]
 
 
 @dataclass(frozen=True)
-class Columnar:
-    """All of history by another plan than `Derived.select`, for a columnar engine (`columnar.py`), with the same rows.
+class InBulk:
+    """All of history by another plan than `Derived.select`, on whole series (`in_bulk.py`), with the same rows.
 
     Attributes:
-        read: what is read from the warehouse, some subjects at a time.
-        read_shared: what is read once, for all of them.
-        compute: the table's columns in its order, from what the two gave.
+        read: what is read from the warehouse, some subjects at a time: those of one together, in order of days.
+        compute: the table's columns from those of `read`, as arrays of numpy.
     """
 
     read: Select
-    read_shared: Callable[[Inputs], sa.Select[Any]]
-    compute: Callable[[sa.FromClause, sa.FromClause], sa.Select[Any]]
+    compute: Callable[[Mapping[str, npt.NDArray[Any]]], Mapping[str, npt.NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class Derived:
         reach: first day of which rows may change when inputs change from the given day on, where that is earlier; for
             tables without a subject.
         has_full_plan: whether computing all history of a subject is cheaper when it is asked for without a start.
-        columnar: how all of history is computed, where the warehouse's own engine has no good plan.
+        in_bulk: how all of history is computed, where the warehouse's own engine has no good plan.
     """
 
     table: sa.Table
@@ -186,7 +187,7 @@ class Derived:
     floor: Callable[[dt.date], dt.date] | None = None
     reach: Callable[[sa.Connection, dt.date], dt.date] | None = None
     has_full_plan: bool = True
-    columnar: Columnar | None = None
+    in_bulk: InBulk | None = None
 
 
 def output(table: sa.Table, columns: Mapping[str, sa.ColumnElement[Any]]) -> list[sa.ColumnElement[Any]]:
@@ -229,46 +230,6 @@ def _days_between(element: days_between, compiler: SQLCompiler, **kw: Any) -> st
 def _days_between_sqlite(element: days_between, compiler: SQLCompiler, **kw: Any) -> str:
     later, earlier = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"CAST(julianday({later}) - julianday({earlier}) AS INTEGER)"
-
-
-class day_number(FunctionElement[int]):  # noqa: N801 - reads as a function
-    """A date as days since 1970-01-01."""
-
-    name = "day_number"
-    type = sa.Integer()
-    inherit_cache = True
-
-
-@compiles(day_number)
-def _day_number(element: day_number, compiler: SQLCompiler, **kw: Any) -> str:
-    (day,) = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"({day} - DATE '1970-01-01')"
-
-
-@compiles(day_number, "sqlite")
-def _day_number_sqlite(element: day_number, compiler: SQLCompiler, **kw: Any) -> str:
-    (day,) = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"CAST(julianday({day}) - 2440587.5 AS INTEGER)"
-
-
-class date_of(FunctionElement[dt.date]):  # noqa: N801 - reads as a function
-    """The date of a `day_number`."""
-
-    name = "date_of"
-    type = sa.Date()
-    inherit_cache = True
-
-
-@compiles(date_of)
-def _date_of(element: date_of, compiler: SQLCompiler, **kw: Any) -> str:
-    (number,) = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"(DATE '1970-01-01' + CAST({number} AS INTEGER))"
-
-
-@compiles(date_of, "sqlite")
-def _date_of_sqlite(element: date_of, compiler: SQLCompiler, **kw: Any) -> str:
-    (number,) = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"date(({number}) * 86400, 'unixepoch')"
 
 
 class month_start(FunctionElement[dt.date]):  # noqa: N801 - reads as a function

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rally_pipeline.marts.inputs import Derived, Inputs, Scope, output
+from rally_pipeline.marts.leaderboard import widen
 from rally_pipeline.schema import mart_flows
 
 
@@ -45,7 +46,7 @@ def select(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
             last_flow_day.label("last_flow_day"),
         )
         .select_from(event.join(instrument, sa.true()))
-        .where(instrument.c.kind != "fx")
+        .where(instrument.c.kind != "fx", scope.has_subject(instrument.c.symbol))
         .cte("pair")
         .prefix_with("MATERIALIZED")
     )
@@ -94,6 +95,7 @@ RALLY_SCOREBOARD = Derived(
         "mart_southbound_since_event",
     ),
     select=select,
-    subject=None,
+    widen=widen,
     floor=_all_of_it,
+    has_full_plan=False,
 )

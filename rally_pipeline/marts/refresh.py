@@ -19,8 +19,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from rally_pipeline.errors import UsageError
 from rally_pipeline.marts import resolved
-from rally_pipeline.marts.columnar import fill, is_columnar
 from rally_pipeline.marts.flows import DERIVED_FLOWS
+from rally_pipeline.marts.in_bulk import fill, is_in_bulk
 from rally_pipeline.marts.index_performance import INDEX_PERFORMANCE
 from rally_pipeline.marts.inputs import Derived, Inputs, Scope, current_inputs
 from rally_pipeline.marts.leaderboard import LEADERBOARD
@@ -237,10 +237,14 @@ def _recompute(connection: sa.Connection, derived: Derived, inputs: Inputs, scop
         gone = gone.where(scope.has_subject(table.c[derived.subject]))
     connection.execute(gone)
     note_written(connection, table, scope.start)
-    if is_columnar(derived, scope):
+    if is_in_bulk(derived, scope):
         return fill(connection, derived, inputs, scope, table)
     names = [column.name for column in table.columns]
-    insert = sa.insert(table).from_select(names, derived.select(inputs, scope))
+    select = derived.select(inputs, scope)
+    if scope.start is None and connection.dialect.name == "postgresql":
+        # rows stay where they are put: a subject's history belongs into few pages, whatever order the plan gives it in
+        select = select.order_by(*(sa.literal_column(str(names.index(c.name) + 1)) for c in table.primary_key))
+    insert = sa.insert(table).from_select(names, select)
     rows = connection.execute(insert, execution_options={"preserve_rowcount": True}).rowcount
     if rows < 0:  # the SQLite driver does not count for a statement that begins with WITH
         rows = connection.scalar(sa.select(sa.func.changes())) or 0

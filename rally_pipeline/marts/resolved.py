@@ -5,6 +5,7 @@ Belongs here: which source is believed. Does not belong here: returns, ranks or 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,36 +22,63 @@ def select_prices(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     source has a close the most trusted bar, so that its volume is kept. Bars on days that are no session of the
     instrument's market, and of instruments not in the catalog, are not believed.
     """
-    bar, instrument, session, trust = inputs.prices_raw, inputs.instruments, inputs.sessions, inputs.instrument_sources
+    # sessions of which several bars are believed; few, and only they need to be put in order
+    counted = inputs.prices_raw.alias("counted")
+    contested = (
+        sa.select(counted.c.symbol, counted.c.session_date, sa.func.count(type_=sa.Integer()).label("source_count"))
+        .where(scope.has_subject(counted.c.symbol), scope.has_day(counted.c.session_date))
+        .group_by(counted.c.symbol, counted.c.session_date)
+        .having(sa.func.count() > 1)
+        .cte("contested")
+        .prefix_with("MATERIALIZED")
+    )
+    names = [c.name for c in core.core_price_resolved_daily.columns]
+    given = [name for name in names if name != "source_count"]
+
+    bar = inputs.prices_raw.alias("bar")
+    is_contested = sa.and_(contested.c.symbol == bar.c.symbol, contested.c.session_date == bar.c.session_date)
+    alone = (
+        sa.select(*output(core.core_price_resolved_daily, _columns(bar, given, sa.literal(1, sa.Integer()))))
+        .select_from(_of_sessions(inputs, bar).outerjoin(contested, is_contested))
+        .where(contested.c.symbol.is_(None), scope.has_subject(bar.c.symbol), scope.has_day(bar.c.session_date))
+    )
+
+    one, trust = inputs.prices_raw.alias("one_of_several"), inputs.instrument_sources
+    is_contested = sa.and_(contested.c.symbol == one.c.symbol, contested.c.session_date == one.c.session_date)
     best = sa.func.row_number(type_=sa.Integer()).over(
-        partition_by=(bar.c.symbol, bar.c.session_date),
+        partition_by=(one.c.symbol, one.c.session_date),
         order_by=(
-            sa.case((bar.c.close.is_not(None), 0), else_=1),
+            sa.case((one.c.close.is_not(None), 0), else_=1),
             sa.func.coalesce(trust.c.trust_rank, _UNLISTED),
-            by_code_point(bar.c.source),
+            by_code_point(one.c.source),
         ),
     )
-    names = [c.name for c in core.core_price_resolved_daily.columns if c.name != "source_count"]
     ordered = (
-        sa.select(
-            *(bar.c[name] for name in names),
-            sa.func.count().over(partition_by=(bar.c.symbol, bar.c.session_date)).label("source_count"),
-            best.label("best"),
-        )
+        sa.select(*(one.c[name] for name in given), contested.c.source_count, best.label("best"))
         .select_from(
-            bar.join(instrument, instrument.c.symbol == bar.c.symbol)
-            .join(
-                session,
-                sa.and_(session.c.market == instrument.c.market, session.c.session_date == bar.c.session_date),
-            )
-            .outerjoin(trust, sa.and_(trust.c.symbol == bar.c.symbol, trust.c.source == bar.c.source))
+            _of_sessions(inputs, one)
+            .join(contested, is_contested)
+            .outerjoin(trust, sa.and_(trust.c.symbol == one.c.symbol, trust.c.source == one.c.source))
         )
-        .where(scope.has_subject(bar.c.symbol), scope.has_day(bar.c.session_date))
         .subquery("ordered")
     )
-    return sa.select(
-        *output(core.core_price_resolved_daily, {name: ordered.c[name] for name in (*names, "source_count")})
-    ).where(ordered.c.best == 1)
+    chosen = sa.select(*output(core.core_price_resolved_daily, _columns(ordered, given, ordered.c.source_count))).where(
+        ordered.c.best == 1
+    )
+    rows = sa.union_all(alone, chosen).subquery("resolved")
+    return sa.select(*output(core.core_price_resolved_daily, {name: rows.c[name] for name in names}))
+
+
+def _columns(rows: sa.FromClause, given: Sequence[str], source_count: Any) -> dict[str, Any]:
+    return {**{name: rows.c[name] for name in given}, "source_count": source_count}
+
+
+def _of_sessions(inputs: Inputs, bar: sa.FromClause) -> sa.FromClause:
+    """The bars of instruments in the catalog, on days that are sessions of their market."""
+    instrument, session = inputs.instruments, inputs.sessions
+    return bar.join(instrument, instrument.c.symbol == bar.c.symbol).join(
+        session, sa.and_(session.c.market == instrument.c.market, session.c.session_date == bar.c.session_date)
+    )
 
 
 def select_fx(inputs: Inputs, scope: Scope) -> sa.Select[Any]:

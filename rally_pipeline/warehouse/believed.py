@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from rally_pipeline.schema import table_info, value_columns
 from rally_pipeline.schema.declare import VERSION_COLUMNS, TableInfo
 from rally_pipeline.warehouse.load import constant_columns, sqlite_list, sqlite_scalar
+from rally_pipeline.warehouse.series import EPOCH, NO_INT, received, sent
 
 #: Below this many rows a staged join is as fast.
 FEWEST_ROWS = 1_000
@@ -28,9 +29,6 @@ FEWEST_ROWS = 1_000
 #: So many rows are read at a time: bounds memory, however long the delivery is.
 _BATCH_ROWS = 100_000
 
-#: Days of PostgreSQL's binary dates begin here.
-_EPOCH = np.datetime64("2000-01-01", "D")
-_NO_INT = np.iinfo(np.int64).min
 _COMPARABLE = (sa.Double, sa.Integer, sa.Boolean, sa.Date, sa.String)
 
 
@@ -135,8 +133,8 @@ def _differs_postgres(
             .order_by(subject, date)
             .subquery()
         )
-        sent = [_sent(rows.c[c.name], c) for c in (date, *compared)]
-        query = sa.select(rows.c[subject_column], *sent).group_by(rows.c[subject_column])
+        series = [sent(rows.c[c.name], c) for c in (date, *compared)]
+        query = sa.select(rows.c[subject_column], *series).group_by(rows.c[subject_column])
         compiled = query.compile(connection, compile_kwargs={"render_postcompile": True})
         # Bytes cross as bytes only through a binary cursor.
         driver: Any = connection.connection.driver_connection
@@ -147,7 +145,7 @@ def _differs_postgres(
             if name not in believed:
                 yield np.arange(start, end)
                 continue
-            theirs = [_received(b, c) for b, c in zip(believed[name], (date, *compared), strict=True)]
+            theirs = [received(b, c) for b, c in zip(believed[name], (date, *compared), strict=True)]
             at = np.searchsorted(theirs[0], ours[date.name][start:end])
             at[at == len(theirs[0])] = 0
             is_same = theirs[0][at] == ours[date.name][start:end]
@@ -171,41 +169,19 @@ def _batches(series: list[tuple[Any, int, int]]) -> Iterator[list[tuple[Any, int
         yield batch
 
 
-def _sent(value: sa.ColumnElement[Any], column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """A series as one value: texts as an array, all else as bytes, of equal length for every value and NULL."""
-    if isinstance(column.type, sa.String):
-        return sa.func.array_agg(value)
-    if isinstance(column.type, sa.Double):
-        one = sa.func.float8send(sa.func.coalesce(value, sa.literal_column("'NaN'::float8")))
-    else:
-        if isinstance(column.type, sa.Date):
-            value = value.op("-")(sa.literal_column("date '2000-01-01'"))
-        elif isinstance(column.type, sa.Boolean):
-            value = sa.cast(value, sa.Integer)
-        missing: sa.ColumnElement[int] = sa.literal_column(f"({_NO_INT + 1} - 1)::int8")
-        one = sa.func.int8send(sa.func.coalesce(sa.cast(value, sa.BigInteger), missing))
-    return sa.func.string_agg(one, sa.literal_column("''::bytea"))
-
-
-def _received(sent: Any, column: sa.Column[Any]) -> npt.NDArray[Any]:
-    if isinstance(column.type, sa.String):
-        return np.array(sent, object)
-    return np.frombuffer(sent, ">f8" if isinstance(column.type, sa.Double) else ">i8")
-
-
 def _as_sent(series: pd.Series[Any], column: sa.Column[Any]) -> npt.NDArray[Any]:
-    """A column of the frame as the values that `_sent` sends."""
+    """A column of the frame as the values that `series.sent` sends."""
     if isinstance(column.type, sa.String):
         return series.astype(object).where(series.notna(), None).to_numpy()
     if isinstance(column.type, sa.Double):
         return series.to_numpy("float64", na_value=np.nan)
     if isinstance(column.type, sa.Date):
         days = series.to_numpy().astype("datetime64[D]")
-        return np.where(np.isnat(days), _NO_INT, (days - _EPOCH).astype("int64"))
+        return np.where(np.isnat(days), NO_INT, (days - EPOCH).astype("int64"))
     if series.dtype.kind in "iub":
         return series.to_numpy("int64")
     missing = series.isna().to_numpy()
-    return np.where(missing, _NO_INT, series.where(~missing, 0).to_numpy("float64").astype("int64"))
+    return np.where(missing, NO_INT, series.where(~missing, 0).to_numpy("float64").astype("int64"))
 
 
 def _differs_sqlite(

@@ -22,6 +22,8 @@ _SQLITE_CHUNK_ROWS = 20_000
 _ROWS_A_STATEMENT = 32
 #: Fewer rows are not worth the longer statement.
 _SQLITE_MANY_ROWS = 500
+#: What a flag is to SQLite: 0, 1, and at place 2 NULL.
+_FLAGS = np.array([0, 1, None], object)
 
 
 def bulk_load(
@@ -162,7 +164,9 @@ def sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
         return series.tolist()
     if isinstance(column.type, sa.Boolean):
         if series.dtype.kind == "f":  # 1, 0, or NaN for NULL
-            return [None if value != value else int(value) for value in series.tolist()]
+            values = series.to_numpy()
+            flags: list[Any] = _FLAGS[np.where(np.isnan(values), 2, values).astype("intp")].tolist()
+            return flags
         return series.astype("int8").tolist()
     if series.dtype.kind == "f":
         return series.tolist()  # the driver binds NaN as NULL
