@@ -304,7 +304,7 @@ def test_a_run_of_before_an_upgrade_writes_nothing_after_it(bare: Workspace) -> 
 
 def test_a_new_warehouse_is_made_by_one_of_those_who_open_it(warehouse_url: str, tmp_path: Path) -> None:
     opened: list[Workspace] = []
-    at_once(*[lambda: opened.append(open_at(tmp_path / "home", warehouse_url))] * 3)
+    at_once(*[lambda: opened.append(open_workspace(settings_for(tmp_path / "home", warehouse_url)))] * 3)
     for workspace in opened:
         assert len(rows_of(workspace, "core_instrument")) == len(workspace.catalog.instruments)
         workspace.warehouse.engine.dispose()

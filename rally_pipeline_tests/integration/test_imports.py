@@ -23,6 +23,7 @@ from rally_pipeline_tests.workspaces import (
     price_csv,
     rows_of,
     run_cli,
+    run_cli_here,
     utc,
 )
 
