@@ -476,9 +476,7 @@ def note_gaps(
             sa.select(health.c.source, health.c.last_success_at).where(
                 health.c.market == market, health.c.last_success_at <= now
             )
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     alive |= {request.source: now for request in asked.answered}
     gap = ops.ops_gap

@@ -315,7 +315,7 @@ def _last_days(connection: sa.Connection, table: sa.Table, day: sa.ColumnElement
         else:
             query = sa.select(instrument.c.market, sa.func.max(day)).join_from(table, instrument, is_of_it)
             query = query.group_by(instrument.c.market)
-        return dict(connection.execute(query).tuples().all())
+        return dict(connection.execute(query).all())
     market = "FX" if "currency" in table.primary_key.columns else "SOUTHBOUND"
     last = connection.scalar(sa.select(sa.func.max(day)))
     return {} if last is None else {market: last}

@@ -244,9 +244,8 @@ def write_quarantine(connection: sa.Connection, record: FetchRecord, dataset: Da
         return
     table = ops.ops_quarantine
     target = TARGETS[dataset]
-    known = set(
-        connection.execute(sa.select(table.c.row_key, table.c.rule).where(table.c.fetch_id == record.fetch_id)).tuples()
-    )
+    query = sa.select(table.c.row_key, table.c.rule).where(table.c.fetch_id == record.fetch_id)
+    known = {(row_key, rule) for row_key, rule in connection.execute(query)}
     rows = []
     for row in json.loads(set_aside.to_json(orient="records", date_format="iso", date_unit="s", double_precision=15)):
         row_key = row.pop("row_key")

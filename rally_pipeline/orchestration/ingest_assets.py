@@ -177,7 +177,7 @@ def _fetch(context: dg.AssetExecutionContext, market: str, config: IngestConfig)
         *(workspace, market, start, end),
         ask=config.ask,
         sources=config.sources,
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         progress=progress,
     )
     if fetched.line:
@@ -250,7 +250,7 @@ def _load(
             context.log.warning(f"{request.source} {request.subject} refused: {outcome.message}")
         run.progress(f"{market}: loaded {told} of {count} ({request.source} {request.subject})")
 
-    loaded = load_market(workspace, market, start, end, run_id=context.run_id, progress=progress)
+    loaded = load_market(workspace, market, start, end, run_id=context.run.run_id, progress=progress)
     outcomes, is_replay = loaded.outcomes, loaded.is_replay
     run.ledger.outcomes.extend(outcomes)
     if loaded.still:

@@ -77,7 +77,7 @@ def _documents(database: str) -> dg.AssetsDefinition:
         workspace = run.workspace
         with workspace.warehouse.read() as connection:
             left = pending(connection, Dataset.NOTE)  # of a run that was killed
-        report = take_up(workspace, ("notes",), refresh_marts=False, progress=run.progress, run_id=context.run_id)
+        report = take_up(workspace, ("notes",), refresh_marts=False, progress=run.progress, run_id=context.run.run_id)
         outcomes = [file.outcome for file in report.files if file.outcome is not None]
         outcomes += [load(workspace, record, ahead) for record, ahead in read_ahead(workspace, left)]
         run.ledger.outcomes.extend(outcomes)
@@ -118,7 +118,7 @@ def _raw_ratings(database: str) -> dg.AssetsDefinition:
         run: RunWorkspace = context.resources.workspace
         fetched = fetch(
             run.workspace,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             progress=lambda request, _: run.progress(f"ratings: {request.subject}"),
         )
         requests, records, failures = fetched.requests, fetched.records, fetched.failures

@@ -133,7 +133,7 @@ def _settled(connection: sa.Connection, asked: Profile | None) -> Profile | None
     if current_revision(connection) != HEAD:
         return None
     held = ops.ops_warehouse
-    said: dict[str, str] = dict(connection.execute(sa.select(held.c.name, held.c.value)).tuples().all())
+    said: dict[str, str] = dict(connection.execute(sa.select(held.c.name, held.c.value)).all())
     dialect = connection.dialect
     if "profile" not in said or asked not in (None, said["profile"]):
         return None

@@ -318,7 +318,7 @@ def test_one_market_fails_and_the_others_go_on(tmp_path, monkeypatch):
     assert not report.marts_error
     assert any("gone" in line for line in report.lines())
     with open_warehouse(settings.resolved_warehouse_url).read() as connection:
-        outcomes = dict(connection.execute(sa.select(ops.ops_run.c.command, ops.ops_run.c.outcome)).tuples().all())
+        outcomes = dict(connection.execute(sa.select(ops.ops_run.c.command, ops.ops_run.c.outcome)).all())
     assert outcomes == {
         "ingest_jp 2025-02-13…2025-02-14": "failed",
         "ingest_gb 2025-02-13…2025-02-14": "ok",
