@@ -21,9 +21,7 @@ import numpy.typing as npt
 from rally_pipeline.marts.inputs import BASE_TOLERANCE_DAYS, TROUGH_SESSIONS, WINDOW_MONTHS, WINDOW_WEEKS
 from rally_pipeline.sessions import months_before
 
-_Days = npt.NDArray[np.datetime64]
 _Floats = npt.NDArray[np.float64]
-_Flags = npt.NDArray[np.bool_]
 _Places = npt.NDArray[np.intp]
 
 _DAY = np.timedelta64(1, "D")
@@ -67,7 +65,7 @@ def compute(given: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]
         is_first = before < first
         since = np.where(is_first, np.datetime64("NaT", "D"), day[before])
         in_60 = runs[: TROUGH_SESSIONS.bit_length()]
-        found |= {f"high_{name}" if side == "high" else f"low_{name}": bests[name] for name in ("52w", "3y")}
+        found |= {f"{side}_{name}": bests[name] for name in ("52w", "3y")}
         found[f"is_52w_{side}"] = np.where(has_52w, is_first | (since < starts_52w), np.nan)
         is_before = (since < starts_3y) | ((since == starts_3y) & begins_later)
         found[f"is_3y_{side}"] = np.where(has_3y, is_first | is_before, np.nan)
