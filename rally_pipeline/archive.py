@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import random
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from rally_pipeline.errors import ArchiveDamagedError
+from rally_pipeline.files import write_new
 from rally_pipeline.packs import Packs
 from rally_pipeline.sources.base import Dataset, FetchRequest, Payload
 
@@ -158,9 +158,9 @@ class Archive:
         # Bytes first: a record never points to bytes that are not there.
         path = self.object_path(record.payload_id)
         if not _is_kept(path) and self.packs.find(record.payload_id) is None:
-            _write_once(path, payload.body)
+            write_new(path, payload.body)
         text = json.dumps(record.to_json(), ensure_ascii=False, sort_keys=True, indent=1)
-        _write_once(self._record_path(record), text.encode())
+        write_new(self._record_path(record), text.encode())
         return record
 
     def read(self, payload_id: str) -> bytes:
@@ -250,7 +250,7 @@ class Archive:
         """Writes down, durably, what was decided about a row; storing the same again changes nothing."""
         text = json.dumps(record.to_json(), ensure_ascii=False, sort_keys=True, indent=1)
         day = record.acted_at.strftime("%Y/%m/%d")
-        _write_once(self.directory / "actions" / day / f"{record.action_id}.json", text.encode())
+        write_new(self.directory / "actions" / day / f"{record.action_id}.json", text.encode())
 
     def actions(self) -> list[ActionRecord]:
         """Everything that was decided about rows, oldest first.
@@ -274,7 +274,7 @@ class Archive:
 
     def state_profile(self, profile: str) -> None:
         """Writes down whose data is stored, unless that is written down already."""
-        _write_once(self.directory / "profile", f"{profile}\n".encode())
+        write_new(self.directory / "profile", f"{profile}\n".encode())
 
     def object_path(self, payload_id: str) -> Path:
         """Where a payload is that is a file of its own."""
@@ -332,20 +332,3 @@ def _is_kept(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _write_once(path: Path, body: bytes) -> None:
-    """Writes aside, syncs, renames: a reader sees all of the file or none, also after a crash."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,33 @@ def folder_aside(parent: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_new(path: Path, body: bytes, mode: int = 0o600) -> bool:
+    """Writes a file that is not there yet: aside, synced, then under its name, so that a reader sees all of it or none,
+    also after a crash. Returns whether it was not there; the folder is made if need be.
+
+    Raises:
+        OSError: it cannot be written; nothing of it remains.
+    """
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"{WRITING}{uuid.uuid4().hex}"
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)  # unlike a renaming, not over what somebody else has made meanwhile
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
 
 
 def digest(path: Path) -> str:

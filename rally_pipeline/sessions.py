@@ -17,10 +17,9 @@ import contextlib
 import datetime as dt
 import functools
 import hashlib
+import io
 import itertools
 import json
-import os
-import tempfile
 import zipfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rally_pipeline.errors import CalendarHorizonError, UsageError
+from rally_pipeline.files import write_new
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -428,14 +428,11 @@ def _read_table(path: Path, start: dt.date) -> _Table | None:
 
 
 def _keep_table(path: Path, table: _Table) -> None:
+    body, horizon = io.BytesIO(), np.datetime64(table.horizon, "D")
+    np.savez(body, days=table.days, opens=table.opens, closes=table.closes, half=table.half, horizon=horizon)
     # Only a cache: a home that cannot be written to is no reason to fail.
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        with os.fdopen(handle, "wb") as file:
-            horizon = np.datetime64(table.horizon, "D")
-            np.savez(file, days=table.days, opens=table.opens, closes=table.closes, half=table.half, horizon=horizon)
-        Path(temporary).replace(path)
+        write_new(path, body.getvalue())
 
 
 def _computed_table(market: str, start: dt.date) -> _Table:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -38,6 +37,7 @@ from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 
+from rally_pipeline.files import write_new
 from rally_pipeline.settings import load_settings
 
 #: The events that come once per partition.
@@ -48,6 +48,8 @@ _INDEXED = (*_OF_PARTITIONS, *_OF_CHECKS)
 #: Those that are held back: a check's result, and the output that Dagster records before it.
 _HELD = (DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_OUTPUT)
 _MOST_HELD = 500
+#: As SQLite makes its files: who may read the folder may read the runs.
+_DATABASE_MODE = 0o644
 
 
 class BatchSqliteEventLogStorage(SqliteEventLogStorage):
@@ -111,7 +113,10 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
             super()._initdb(engine, for_index_shard)
             with contextlib.closing(sqlite3.connect(path)) as connection:
                 self._empty = connection.serialize()
-        elif not _placed(self._empty, path):
+        else:
+            with contextlib.suppress(OSError):  # what is wrong with the disk, Dagster's own way tells
+                if write_new(path, self._empty, _DATABASE_MODE):
+                    return
             super()._initdb(engine, for_index_shard)
 
     def store_event(self, event: EventLogEntry) -> None:
@@ -209,22 +214,6 @@ def _kept_runs(storage: Any) -> Iterator[None]:
     finally:
         del storage.connect
         engine.dispose()
-
-
-def _placed(content: bytes, path: Path) -> bool:
-    """Whether the file is there now with this content; not if somebody else has made it meanwhile."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)
-    except OSError:
-        return False
-    finally:
-        Path(temporary).unlink()
-    return True
 
 
 def _is_one_of(event: EventLogEntry, types: Sequence[DagsterEventType]) -> bool:
