@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from rally_pipeline.warehouse.load import sqlite_scalar
+
 #: Days of PostgreSQL's binary dates begin here.
 EPOCH = np.datetime64("2000-01-01", "D")
 #: Stands for NULL among integers and days.
@@ -61,7 +63,8 @@ def _read_sqlite(
     parts: list[list[npt.NDArray[Any]]] = [[] for _ in columns]
     cursor = connection.connection.cursor()
     try:
-        cursor.execute(str(compiled), [compiled.params[name] for name in compiled.positiontup or ()])
+        given = [sqlite_scalar(compiled.params[name]) for name in compiled.positiontup or ()]
+        cursor.execute(str(compiled), given)
         while rows := cursor.fetchmany(_FETCHED_ROWS):
             for part, values, column in zip(parts, zip(*rows, strict=True), columns, strict=True):
                 part.append(_array(values, column.type))
