@@ -29,7 +29,6 @@ _IMPORTS = (
     "rally_pipeline.orchestration.runner",
     "duckdb",
     "openlineage.client",
-    "vl_convert",
     "yfinance",
 )
 
