@@ -8,6 +8,7 @@ sources share. Does not belong here: HTTP (`http.py`) or the format of any one u
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -395,12 +396,27 @@ def typed_frame(dataset: Dataset, data: dict[str, Any]) -> pd.DataFrame:
     unknown = set(data) - set(columns)
     if unknown:
         raise ValueError(f"not columns of a {dataset} frame: {sorted(unknown)}")
-    frame = pd.DataFrame(data)
+    given = pd.DataFrame(data)
+    arrays: dict[str, Any] = dict(given.items())
     for name, dtype in columns.items():
-        if name not in frame:
-            # What was not said is not so: pandas would make True of a missing truth value.
-            missing = {"float64": float("nan"), "bool": False}.get(dtype)
-            frame[name] = pd.Series(missing, index=frame.index, dtype=dtype)
-        if frame[name].dtype != dtype:
-            frame[name] = frame[name].astype(dtype)  # type: ignore[call-overload]
-    return frame[list(columns)].reset_index(drop=True)
+        if name not in arrays:
+            arrays[name] = _missing(dtype, len(given))
+        elif arrays[name].dtype != (wanted := _dtype(dtype)):
+            arrays[name] = arrays[name].astype(wanted)
+    frame = pd.DataFrame({name: arrays[name] for name in columns}, index=given.index)
+    return frame.reset_index(drop=True)
+
+
+@functools.cache
+def _dtype(name: str) -> Any:
+    import pandas as pd
+
+    return pd.api.types.pandas_dtype(name)
+
+
+def _missing(dtype: str, rows: int) -> Any:
+    """So many missing values; of truth values, what was not said is not so: pandas would make True of it."""
+    import pandas as pd
+
+    value = {"float64": float("nan"), "bool": False}.get(dtype)
+    return pd.array([value] * rows, dtype=_dtype(dtype))
