@@ -6,7 +6,6 @@ Everything heavy is imported by the command that needs it, so that ``--help`` an
 
 from __future__ import annotations
 
-import atexit
 import datetime as dt
 import gc
 import os
@@ -32,8 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``rally-pipeline``: an error made on purpose is one line, not a traceback."""
     # The libraries make a million objects that stay; to look through them for garbage took a tenth of a run.
     gc.set_threshold(10_000, 20, 50)
-    # At the exit Python would look through all of them again, several times, for nothing: the process ends.
-    atexit.register(gc.freeze)
     try:
         cli.main(args=arguments, prog_name="rally-pipeline", standalone_mode=False)
     except click.exceptions.Abort:

@@ -6,6 +6,7 @@ Belongs here: which jobs over which days, and the report. Does not belong here: 
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -303,6 +304,9 @@ def run_pipeline(
         ]
         run_id, error = _execute(definitions, instance, opened, MARTS_JOB, weekdays, {})
         ledger = _take(opened.ledger)
+    # All that the jobs have imported and built stays until the process ends. Python would look through it several times
+    # while it ends. It is left alone from here on; what is imported later is not, since DuckDB calls that a leak.
+    gc.freeze()
     progress("writing the quality report")
     parts: list[PartReport] = [*reports, *documents]
     ran = [part.run_id for part in parts if part.run_id]
