@@ -397,7 +397,7 @@ def typed_frame(dataset: Dataset, data: dict[str, Any]) -> pd.DataFrame:
     if unknown:
         raise ValueError(f"not columns of a {dataset} frame: {sorted(unknown)}")
     given = pd.DataFrame(data)
-    arrays: dict[str, Any] = dict(given.items())
+    arrays: dict[Any, Any] = dict(given.items())
     for name, dtype in columns.items():
         if name not in arrays:
             arrays[name] = _missing(dtype, len(given))
