@@ -61,7 +61,8 @@ TARGETS = {
 
 def core_frame(dataset: Dataset, rows: pd.DataFrame) -> pd.DataFrame:
     """Accepted rows in the columns of the core table."""
-    frame = rows.rename(columns=dict(TARGETS[dataset].renames))
+    renames = TARGETS[dataset].renames
+    frame = rows.rename(columns=dict(renames)) if renames else rows
     if dataset is Dataset.PRICE:
         frame = frame.assign(
             is_flat_bar=_is_flat_bar(rows), split_ratio=rows["split_ratio"].where(rows["split_ratio"] > 0)
