@@ -79,7 +79,7 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
 
     @contextlib.contextmanager
     def kept_connections(self) -> Iterator[None]:
-        """Keeps the connection to each database open; closed at the end. Every commit is as durable as before.
+        """Keeps the connection to each database open; closed at the end. Every commit survives the process.
 
         Which tables, columns and migrations there are is asked once: Dagster asks with every event of an asset.
         """
@@ -104,6 +104,7 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
             if shard not in kept:
                 waits = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
                 engine = sa.create_engine(self.conn_string_for_shard(shard), poolclass=sa.NullPool, connect_args=waits)
+                _as_durable_as_the_warehouse(engine)
                 kept[shard] = engine.connect()
             with kept[shard].begin():
                 yield kept[shard]
@@ -237,12 +238,25 @@ def _kept_runs(storage: Any) -> Iterator[None]:
         return
     with storage.connect() as connection:
         engine = sa.create_engine(connection.engine.url, poolclass=sa.QueuePool)
+    _as_durable_as_the_warehouse(engine)
     storage.connect = engine.begin  # type: ignore[method-assign]
     try:
         yield
     finally:
         del storage.connect
         engine.dispose()
+
+
+def _as_durable_as_the_warehouse(engine: sa.Engine) -> None:
+    """Has commits survive the end of the process, but the disk is not waited for at each.
+
+    When the power fails, the last of them may be missing, as in the warehouse, which is written the same way
+    (`warehouse/engine.py`): what the log lacks is run again, and what is loaded already is loaded once.
+    """
+
+    @sa.event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _is_one_of(event: EventLogEntry, types: Sequence[DagsterEventType]) -> bool:
