@@ -390,21 +390,27 @@ def typed_frame(dataset: Dataset, data: dict[str, Any]) -> pd.DataFrame:
         ValueError: a column is not one of the dataset's, or a value does not fit its type.
     """
     # Here and not above: definitions need the names of datasets, and not the half second of pandas.
+    import numpy as np
     import pandas as pd
 
     columns = COLUMNS[dataset]
     unknown = set(data) - set(columns)
     if unknown:
         raise ValueError(f"not columns of a {dataset} frame: {sorted(unknown)}")
-    given = pd.DataFrame(data)
-    arrays: dict[Any, Any] = dict(given.items())
+    given: dict[Any, Any]
+    if all(isinstance(values, list | np.ndarray) for values in data.values()):
+        given = {name: pd.Series(values) for name, values in data.items()}
+    else:  # series are aligned by their index, and single values stand in all rows
+        given = dict(pd.DataFrame(data).items())
+    rows = len(next(iter(given.values()), ()))
+    arrays = {}
     for name, dtype in columns.items():
-        if name not in arrays:
-            arrays[name] = _missing(dtype, len(given))
-        elif arrays[name].dtype != (wanted := _dtype(dtype)):
-            arrays[name] = arrays[name].astype(wanted)
-    frame = pd.DataFrame({name: arrays[name] for name in columns}, index=given.index)
-    return frame.reset_index(drop=True)
+        if name not in given:
+            arrays[name] = _missing(dtype, rows)
+        else:
+            is_typed = given[name].dtype == (wanted := _dtype(dtype))
+            arrays[name] = (given[name] if is_typed else given[name].astype(wanted)).array
+    return pd.DataFrame(arrays)
 
 
 @functools.cache
