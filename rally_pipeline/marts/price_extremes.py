@@ -60,7 +60,8 @@ def read(inputs: Inputs, scope: Scope) -> sa.Select[Any]:
     priced = sa.select(instrument.c.symbol).where(instrument.c.kind != "fx", scope.has_subject(instrument.c.symbol))
     return (
         sa.select(price.c.symbol, price.c.session_date, price.c.close)
-        .where(price.c.close.is_not(None), price.c.symbol.in_(priced))
+        # asked of the bars themselves too, so that each engine goes through the key and reads no other subject
+        .where(price.c.close.is_not(None), price.c.symbol.in_(priced), scope.has_subject(price.c.symbol))
         .order_by(price.c.symbol, price.c.session_date)
     )
 

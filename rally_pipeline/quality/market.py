@@ -105,8 +105,13 @@ def _price(batch: Batch) -> dict[str, Verdicts]:
         name: np.ones(len(frame), bool) for name in ("bar_on_closed_day", "session_unknown", "session_not_over")
     }
     verdicts["symbol_known"] = _of(codes, [entry is not None for entry in entries])
-    currencies = np.array([entry.currency if entry else "" for entry in entries] or [""], dtype=object)
-    verdicts["currency_matches"] = (frame["currency"].to_numpy() == currencies[codes]) | ~verdicts["symbol_known"]
+    currency_codes, currencies = pd.factorize(frame["currency"])
+    # of each instrument whether each currency is its own; a missing one has the code -1, the last, which is nobody's
+    is_own = np.zeros((len(entries), len(currencies) + 1), bool)
+    for number, entry in enumerate(entries):
+        is_own[number, :-1] = [entry is None or currency == entry.currency for currency in currencies]
+        is_own[number, -1] = entry is None
+    verdicts["currency_matches"] = is_own[codes, currency_codes]
     markets = [entry.market.value if entry else "" for entry in entries]
     is_half = np.zeros(len(frame), bool)
     for market in dict.fromkeys(markets):
@@ -193,19 +198,21 @@ def _price_chain(
     dividend = np.nan_to_num(chain.values["dividend"])
     split = np.nan_to_num(chain.values["split_ratio"])
     split[split <= 0] = 1.0
+    close_before = chain.before(close)
     with np.errstate(divide="ignore", invalid="ignore"):
-        step = np.log(close / chain.before(close))
+        step = np.log(close / close_before)
         step = np.where(np.isnan(step), np.log(adjusted / chain.before(adjusted)), step)
+        step[chain.gap_days > LOOK_BACK_DAYS] = np.nan
+        move = np.abs(step)
         # a dividend, and a split that older bars do not know of yet, are no move of the market
-        with_dividend = np.log((close + dividend) / chain.before(close))
-        with_split = np.log(close * split / chain.before(close))
-    step[chain.gap_days > LOOK_BACK_DAYS] = np.nan
-    least = np.fmin(np.abs(step), np.abs(np.where(dividend > 0, with_dividend, step)))
-    move = np.where((split != 1) & chain.is_before_known, np.fmin(least, np.abs(with_split)), least)
+        at = np.flatnonzero(dividend > 0)
+        move[at] = np.fmin(move[at], np.abs(np.log((close[at] + dividend[at]) / close_before[at])))
+        at = np.flatnonzero((split != 1) & chain.is_before_known)
+        move[at] = np.fmin(move[at], np.abs(np.log(close[at] * split[at] / close_before[at])))
     kind_of = np.array([list(Kind).index(kind) for kind in kinds] or [0])[chain.codes]
     jump = np.array([_JUMP[kind] for kind in Kind])[kind_of]
     large = np.log1p(np.array([_LARGE[kind] for kind in Kind]))[kind_of]
-    chain.tell(verdicts["large_move"], ~(np.nan_to_num(move) > large))
+    chain.tell(verdicts["large_move"], ~(move > large))
     volume, volume_before = chain.values["volume"], chain.before(chain.values["volume"])
     with np.errstate(divide="ignore", invalid="ignore"):
         volumes = np.abs(np.log(volume / volume_before))
@@ -214,7 +221,7 @@ def _price_chain(
     _dividends(chain, verdicts)
 
     spread = _spread(chain)
-    suspects = (np.nan_to_num(move) > np.minimum(jump, math.log(1.9))) | (split != 1) | spread
+    suspects = (move > np.minimum(jump, math.log(1.9))) | (split != 1) | spread
     for code in np.unique(chain.codes[suspects]):
         at = np.flatnonzero(chain.codes == code)
         if not (chain.row[at] >= 0).any():
@@ -296,21 +303,23 @@ class _Chain:
 
 def _repeats_bar(chain: _Chain, is_index: Verdicts) -> Verdicts:
     """Bars whose figures, volume included, are those of the session before; a bar without trades says nothing."""
-    same = ~chain.is_first
-    given = np.zeros(len(chain.row), int)
-    for name in ("open", "high", "low", "close", "adj_open", "adj_high", "adj_low", "adj_close", "volume"):
-        value, before = chain.values[name], chain.before(chain.values[name])
+    at = np.flatnonzero(~chain.is_first)
+    given = np.zeros(len(at), int)
+    # few bars have so much as the same high: each figure is asked of those that are the same so far
+    for name in ("high", "low", "open", "close", "volume", "adj_open", "adj_high", "adj_low", "adj_close"):
+        value, before = chain.values[name][at], chain.values[name][at - 1]
+        is_same, is_given = (value == before) | (np.isnan(value) & np.isnan(before)), ~np.isnan(value)
         if name.startswith("adj_"):
             # where unadjusted prices are given, those adjusted may have been scaled since
-            value = np.where(np.isnan(chain.values["close"]), value, np.nan)
-            before = np.where(np.isnan(chain.values["close"]), before, np.nan)
-        same &= (value == before) | (np.isnan(value) & np.isnan(before))
-        given += ~np.isnan(value)
-    volume = np.nan_to_num(chain.values["volume"])
-    high = np.fmax(chain.values["high"], chain.values["adj_high"])
-    low = np.fmin(chain.values["low"], chain.values["adj_low"])
-    repeats: Verdicts = same & (given >= 4) & ((volume > 0) | (is_index & (high > low)))
-    return repeats
+            is_alone = np.isnan(chain.values["close"][at])
+            is_same, is_given = is_same | ~is_alone, is_given & is_alone
+        at, given = at[is_same], (given + is_given)[is_same]
+    volume = np.nan_to_num(chain.values["volume"][at])
+    high = np.fmax(chain.values["high"][at], chain.values["adj_high"][at])
+    low = np.fmin(chain.values["low"][at], chain.values["adj_low"][at])
+    found = np.zeros(len(chain.row), bool)
+    found[at] = (given >= 4) & ((volume > 0) | (is_index[at] & (high > low)))
+    return found
 
 
 def _spread(chain: _Chain) -> Verdicts:
@@ -319,8 +328,9 @@ def _spread(chain: _Chain) -> Verdicts:
     for prefix in ("", "adj_"):
         bar = [chain.values[f"{prefix}{name}"] for name in ("open", "high", "low", "close")]
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.log(np.fmax.reduce(bar) / np.fmin.reduce(bar))
-        found |= np.abs(np.nan_to_num(ratio) - _HUNDRED) < _HUNDRED_SLACK
+            ratio = np.fmax.reduce(bar) / np.fmin.reduce(bar)
+        at = np.flatnonzero(ratio > 2)  # the others need no logarithm
+        found[at] |= np.abs(np.log(ratio[at]) - _HUNDRED) < _HUNDRED_SLACK
     return found
 
 

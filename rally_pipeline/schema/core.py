@@ -177,8 +177,6 @@ core_price_daily = table(
     versioned=True,
 )
 
-sa.Index(None, core_price_daily.c.session_date)
-
 core_fx_daily = table(
     "core_fx_daily",
     column("base_currency", sa.String(3), "Currency of which one unit is priced.", Matches(r"[A-Z]{3}")),

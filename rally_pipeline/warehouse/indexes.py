@@ -1,4 +1,6 @@
-"""Building a table's indexes once, behind a first load, instead of row by row.
+"""Building a table's indexes once, behind a first load of PostgreSQL's, instead of row by row.
+
+SQLite is no slower row by row, as long as the rows come in the order of the key: each goes behind the last.
 
 Belongs here: taking indexes off an empty table and putting them back within one transaction. Does not belong here:
 which indexes there are (`schema/`).
@@ -19,37 +21,32 @@ FEWEST_ROWS = 20_000
 def built_afterwards(connection: sa.Connection, table: sa.Table, rows: int) -> Iterator[None]:
     """Within this context an empty table has no index that a large load would have to keep up; behind it, all of them.
 
-    Nothing happens for a small load, for a table that has rows, or where PostgreSQL would have to wait for somebody who
-    reads the table, or is not asked by its owner: the load is then merely slower. On PostgreSQL whoever asks for the
-    table later waits until the transaction ends; on SQLite nobody does.
+    Nothing happens on SQLite, for a small load, for a table that has rows, or where PostgreSQL would have to wait for
+    somebody who reads the table, or is not asked by its owner: the load is then merely slower. Whoever asks for the
+    table later waits until the transaction ends.
 
     After an error the caller's transaction is rolled back, and with it what was taken off.
 
     Raises:
         sqlalchemy.exc.IntegrityError: two of the rows have the same key.
     """
-    is_empty = rows >= FEWEST_ROWS and connection.execute(sa.select(sa.literal(1)).select_from(table)).first() is None
+    is_worth_it = connection.dialect.name == "postgresql" and rows >= FEWEST_ROWS
+    is_empty = is_worth_it and connection.execute(sa.select(sa.literal(1)).select_from(table)).first() is None
     if not (is_empty and _taken_off(connection, table)):
         yield
         return
     yield
-    if connection.dialect.name == "postgresql":
-        preparer = connection.dialect.identifier_preparer
-        columns = ", ".join(preparer.quote(column.name) for column in table.primary_key.columns)
-        connection.exec_driver_sql(
-            f"ALTER TABLE {preparer.format_table(table)} "
-            f"ADD CONSTRAINT {preparer.format_constraint(table.primary_key)} PRIMARY KEY ({columns})"
-        )
+    preparer = connection.dialect.identifier_preparer
+    columns = ", ".join(preparer.quote(column.name) for column in table.primary_key.columns)
+    connection.exec_driver_sql(
+        f"ALTER TABLE {preparer.format_table(table)} "
+        f"ADD CONSTRAINT {preparer.format_constraint(table.primary_key)} PRIMARY KEY ({columns})"
+    )
     for index in _sorted(table):
         index.create(connection)
 
 
 def _taken_off(connection: sa.Connection, table: sa.Table) -> bool:
-    if connection.dialect.name != "postgresql":
-        # The primary key of SQLite's tables is the table itself.
-        for index in _sorted(table):
-            index.drop(connection)
-        return True
     preparer = connection.dialect.identifier_preparer
     name = preparer.format_table(table)
     try:
