@@ -75,7 +75,8 @@ def ticks(low: float, high: float, count: int, least: float = 0.0) -> list[float
         return [low]
     step = max(_round_step((high - low) / max(1, count)), least)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(number * step, 12) for number in range(first, last + 1)]
+    # Steps too small for numbers of that size would give the same one twice.
+    return list(dict.fromkeys(round(number * step, 12) for number in range(first, last + 1)))
 
 
 def _round_step(raw: float) -> float:

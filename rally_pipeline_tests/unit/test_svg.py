@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rally_pipeline.publish import svg
@@ -32,6 +32,7 @@ def test_days_on_an_axis_are_round(days, count, ticks):
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9), st.integers(2, 12))
+@example(536870912.0, 1e-6, 7)
 def test_numbers_on_an_axis_are_round_ascending_and_within_it(low, span, count):
     found = svg.ticks(low, low + span, count)
     assert len(found) <= 2.5 * count
