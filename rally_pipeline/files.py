@@ -51,30 +51,48 @@ def folder_aside(parent: Path) -> Iterator[Path]:
 
 
 def write_new(path: Path, body: bytes, mode: int = 0o600) -> bool:
-    """Writes a file that is not there yet: aside, synced, then under its name, so that a reader sees all of it or none,
-    also after a crash. Returns whether it was not there; the folder is made if need be.
+    """Writes a file that is not there yet: a reader sees all of it or none, also after a crash. Returns whether it was
+    not there; the folder is made if need be.
 
     Raises:
         OSError: it cannot be written; nothing of it remains.
     """
     if path.exists():
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{WRITING}{uuid.uuid4().hex}"
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
+    with _written_aside(path, body, mode) as aside:
         try:
-            os.link(temporary, path)  # unlike a renaming, not over what somebody else has made meanwhile
+            os.link(aside, path)  # unlike a renaming, not over what somebody else has made meanwhile
         except FileExistsError:
             return False
         except OSError:  # a file system without links
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            aside.replace(path)
     return True
+
+
+def write_over(path: Path, body: bytes, mode: int = 0o644) -> None:
+    """Writes a file, in place of an older one if there is one: a reader sees the old or the new, also after a crash.
+    The folder is made if need be.
+
+    Raises:
+        OSError: it cannot be written; the old one remains.
+    """
+    with _written_aside(path, body, mode) as aside:
+        aside.replace(path)
+
+
+@contextlib.contextmanager
+def _written_aside(path: Path, body: bytes, mode: int) -> Iterator[Path]:
+    """The body in a file beside `path`, on the disk; gone afterwards unless it was renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.parent / f"{WRITING}{uuid.uuid4().hex}"
+    try:
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        yield aside
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:

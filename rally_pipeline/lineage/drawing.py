@@ -10,12 +10,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from rally_pipeline.files import write_over
 from rally_pipeline.lineage.graph import LineageGraph, lineage_graph
 from rally_pipeline.lineage.records import CALENDAR, CATALOG, RUN, ColumnRef, Dependencies, Subtype
 from rally_pipeline.schema import column_info, metadata, table_info
@@ -36,17 +35,8 @@ def write_page(folder: Path) -> Path:
     Raises:
         OSError: the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".lineage-", suffix=".html")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page())
-        Path(temporary).chmod(0o644)  # made for its maker alone, but meant for readers
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_over(path, page().encode())
     return path
 
 

@@ -14,8 +14,6 @@ import datetime as dt
 import functools
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +23,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from rally_pipeline.catalog import Catalog, load_catalog
+from rally_pipeline.files import write_over
 from rally_pipeline.settings import Settings
 
 #: Markets that are ingested, each on its own sessions; southbound trading has sessions of its own.
@@ -130,7 +129,9 @@ def market_partitions(settings: Settings) -> Mapping[str, dg.DailyPartitionsDefi
     known = _read(path)
     if known is None:
         known = {market: calendar_days(catalog, market) for market in INGEST_MARKETS}
-        _write(path, known)
+        # Only a cache: a home that cannot be written to is no reason not to load.
+        with contextlib.suppress(OSError):
+            write_over(path, json.dumps(known).encode())
     return {market: session_partitions(market, known[market]) for market in INGEST_MARKETS}
 
 
@@ -159,13 +160,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return known if isinstance(known, dict) and set(known) == set(INGEST_MARKETS) else None
-
-
-def _write(path: Path, known: Mapping[str, Any]) -> None:
-    # Only a cache: a home that cannot be written to is no reason not to load.
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        with os.fdopen(handle, "w") as file:
-            json.dump(known, file)
-        Path(temporary).replace(path)

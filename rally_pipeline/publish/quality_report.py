@@ -8,13 +8,10 @@ what a page shows, writing it. Does not belong here: checking anything (`quality
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import functools
 import json
-import os
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from rally_pipeline.errors import UsageError
+from rally_pipeline.files import write_over
 from rally_pipeline.load_log import standing_results
 from rally_pipeline.quality.rules import TABLES, rules_for
 from rally_pipeline.quarantine import QuarantinedRow, Selection, State, read_rows
@@ -145,32 +143,16 @@ def write_reports(
                 raise UsageError(f"run {missing!r} checked nothing. Fix: see the runs in {folder / 'index.html'}.")
         for run_id in chosen:
             path = folder / page_name(run_id)
-            write_whole(path, run_page(connection, run_id))
+            write_over(path, run_page(connection, run_id).encode())
             written.append(path)
         pages = {path.name for path in folder.glob("run-*.html")}
-        write_whole(folder / "index.html", summary_page(connection, pages))
+        write_over(folder / "index.html", summary_page(connection, pages).encode())
     return [*written, folder / "index.html"]
 
 
 def page_name(run_id: str) -> str:
     """The file name of a run's page."""
     return f"run-{re.sub(r'[^A-Za-z0-9_-]', '_', run_id)}.html"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file beside its place and moves it there, so that no reader ever sees half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(OSError):
-            Path(temporary).chmod(0o644)  # made for its maker alone, but meant for readers
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 # --- a run --------------------

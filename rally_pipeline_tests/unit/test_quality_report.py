@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from rally_pipeline import quarantine
 from rally_pipeline.errors import UsageError
-from rally_pipeline.publish import quality_report
 from rally_pipeline.publish.quality_report import RunLine, page_name, write_reports
 from rally_pipeline.schema import ops, raw
 from rally_pipeline.workspace import Workspace
@@ -240,16 +239,6 @@ def test_a_page_that_has_been_written_is_not_written_again(template, tmp_path):
     first = write_reports(workspace)
     assert [path.name for path in write_reports(workspace)] == ["index.html"]
     assert write_reports(workspace, ["r1"])[0] in first
-
-
-def test_a_failed_write_leaves_the_old_page(tmp_path, monkeypatch):
-    path = tmp_path / "index.html"
-    quality_report.write_whole(path, "old")
-    monkeypatch.setattr(quality_report.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
-        quality_report.write_whole(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_file_names_stay_in_the_folder():
