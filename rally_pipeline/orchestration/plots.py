@@ -1,13 +1,12 @@
 """Small plots for the asset pages: the last year of a few series, as a picture inside the metadata.
 
-Belongs here: which figures are drawn, and how. Does not belong here: the charts of the site (`publish/site/`).
+Belongs here: drawing, by the library that draws the site's charts; it is imported when something is drawn.
 """
 
 from __future__ import annotations
 
 import base64
 import datetime as dt
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,21 +14,6 @@ from typing import Any
 import dagster as dg
 import sqlalchemy as sa
 
-from rally_pipeline.publish.svg import (
-    DAY_MS,
-    SVG,
-    day_at,
-    day_ticks,
-    element,
-    labels_apart,
-    line,
-    milliseconds,
-    short,
-    text,
-    text_width,
-    ticks,
-    with_prefix,
-)
 from rally_pipeline.schema import column_info, core, core_flows, mart, table_info
 
 Series = Mapping[str, Sequence[tuple[dt.date, float]]]
@@ -43,10 +27,6 @@ _FIRST = "headline_indices"
 
 #: Pixels.
 _WIDTH, _HEIGHT = 560, 180
-#: Room above and below the plot, and the size of its labels, in pixels.
-_ABOVE, _BELOW, _TEXT = 22, 22, 10
-#: Of the lines, in their order.
-_COLOURS = ("#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b", "#b279a2")
 
 #: What is drawn of each table; of the others nothing.
 _VALUE: Mapping[str, str] = {
@@ -180,45 +160,30 @@ def _drawn(series: Series, title: str, *, indexed: bool) -> dg.MarkdownMetadataV
 
 def line_svg(series: Series, title: str) -> str:
     """An SVG of 560 × 180 pixels with one line per series, named beside the plot."""
-    days = [milliseconds(day) for points in series.values() for day, _ in points]
-    values = [value for points in series.values() for _, value in points]
-    span = min(days), max(max(days), min(days) + DAY_MS)
-    low, high = min(values), max(values)
-    inner = ticks(low, high, 4)
-    step = inner[1] - inner[0] if len(inner) > 1 else (abs(low) or 1.0) / 2
-    bottom, top = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
-    top = top if top > bottom else bottom + step
-    grid = [bottom + number * step for number in range(round((top - bottom) / step) + 1)]
-    numbers = [with_prefix(value) for value in grid]
-    left = 12 + max(text_width(one, _TEXT) for one in numbers)
-    width = _WIDTH - left - 30 - max(text_width(name, _TEXT) for name in series)
-    height = _HEIGHT - _ABOVE - _BELOW
+    import vl_convert
 
-    def x(place: float) -> float:
-        return left + (place - span[0]) / (span[1] - span[0]) * width
-
-    def y(value: float) -> float:
-        return _ABOVE + (top - value) / (top - bottom) * height
-
-    drawn = [element("rect", width=_WIDTH, height=_HEIGHT, fill="white")]
-    drawn.append(text(title, 2, 13, font_size=_TEXT + 1, font_weight="bold"))
-    for value, number in zip(grid, numbers, strict=True):
-        drawn.append(element("path", d=f"M{short(left)},{short(y(value))}h{short(width)}", stroke="#ddd"))
-        drawn.append(text(number, left - 6, y(value) + 3.5, text_anchor="end", font_size=_TEXT))
-    below = day_ticks(*span, 6)
-    is_long = span[1] - span[0] > 250 * DAY_MS
-    names = [f"{day:%b %Y}" if is_long else f"{day.day} {day:%b}" for day in map(day_at, below)]
-    for number_of in labels_apart([x(place) for place in below], names, _TEXT):
-        at = x(below[number_of])
-        drawn.append(element("path", d=f"M{short(at)},{_ABOVE}v{height}", stroke="#ddd"))
-        drawn.append(text(names[number_of], at, _HEIGHT - 8, text_anchor="middle", font_size=_TEXT))
-    for place, ((name, points), colour) in enumerate(zip(series.items(), itertools.cycle(_COLOURS), strict=False)):
-        path = line((x(milliseconds(day)), y(value)) for day, value in points)
-        said = {"role": "graphics-symbol", "aria_roledescription": "line mark", "aria_label": name}
-        drawn.append(element("path", d=path, fill="none", stroke=colour, stroke_width=1.2, **said))
-        at_y = _ABOVE + 4 + 13 * place
-        sample = f"M{short(left + width + 8)},{at_y}h10"
-        drawn.append(element("path", d=sample, fill="none", stroke=colour, stroke_width=1.5))
-        drawn.append(text(name, left + width + 22, at_y + 3.5, font_size=_TEXT))
-    frame = {"xmlns": SVG, "viewBox": f"0 0 {_WIDTH} {_HEIGHT}", "font_family": "sans-serif"}
-    return element("svg", "".join(drawn), width=_WIDTH, height=_HEIGHT, **frame)
+    points = [
+        {"name": name, "day": day.isoformat(), "value": value} for name, part in series.items() for day, value in part
+    ]
+    spec = {
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "title": {"text": title, "anchor": "start", "fontSize": 11},
+        "data": {"values": points},
+        "mark": {"type": "line", "strokeWidth": 1.2},
+        "encoding": {
+            "x": {"field": "day", "type": "temporal", "title": None, "axis": {"tickCount": 6}},
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": None,
+                "scale": {"zero": False},
+                "axis": {"format": "~s", "tickCount": 4},
+            },
+            "color": {"field": "name", "type": "nominal", "title": None, "sort": list(series)},
+        },
+        "config": {"background": "white"},
+    }
+    drawn: str = vl_convert.vegalite_to_svg(spec)
+    return drawn

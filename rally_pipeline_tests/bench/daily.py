@@ -29,6 +29,7 @@ _IMPORTS = (
     "rally_pipeline.orchestration.runner",
     "duckdb",
     "openlineage.client",
+    "vl_convert",
     "yfinance",
 )
 

@@ -1,9 +1,9 @@
-"""Charts, drawn to SVG when the site is written.
+"""Charts: Vega-Lite specifications, drawn to SVG when the site is written.
 
-They are drawn once per width, so a page needs no chart library to open: the script of the site only moves a crosshair
-over what is there. Colours are the page's own custom properties, so one drawing serves light and dark. Every chart
-comes with the figures under the crosshair and a sentence; the page adds a table. Belongs here: what is drawn where.
-Does not belong here: which figures a page shows.
+Vega draws once per width, so a page needs no chart library to open: the script of the site only moves a crosshair over
+what is there. Colours are the page's own custom properties, so one drawing serves light and dark. Every chart comes
+with the figures under the crosshair and a sentence; the page adds a table. Belongs here: specifications and the
+clean-up of what Vega draws. Does not belong here: which figures a page shows.
 """
 
 from __future__ import annotations
@@ -11,34 +11,19 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rally_pipeline.publish.svg import (
-    DAY_MS,
-    SVG,
-    Attributes,
-    day_at,
-    day_ticks,
-    element,
-    labels_apart,
-    line,
-    milliseconds,
-    short,
-    text,
-    text_width,
-    ticks,
-)
-
+_SVG = "http://www.w3.org/2000/svg"
+_EPOCH = dt.date(1970, 1, 1)
+_DAY_MS = 86_400_000
 #: Outer widths in pixels of a full-width chart, of the same on a phone, and of a small one.
 WIDE, NARROW, SMALL = 1048, 346, 400
 #: Pixels that the number of an event needs.
 _LABEL_ROOM = 9
-#: Of labels, in pixels.
-_SMALL_TEXT = 11.5
-#: Room above a plot, in pixels.
-_TOP = 22
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
 
 Tone = Literal["accent", "ink", "dim", "up", "down"]
 
@@ -181,64 +166,33 @@ def _points(series: Series, digits: int) -> dict[str, list[Any]]:
 
 
 def _x(place: dt.date | int) -> int:
-    return milliseconds(place) // DAY_MS if isinstance(place, dt.date) else place
+    return (place - _EPOCH).days if isinstance(place, dt.date) else place
 
 
 def _ms(place: dt.date | int) -> int:
-    return milliseconds(place) if isinstance(place, dt.date) else place
+    return _x(place) * _DAY_MS if isinstance(place, dt.date) else place
 
 
 def _picture(chart: Chart, outer: int, height: int, last_days: int) -> str:
+    import vl_convert
+
     places = [_ms(place) for series in chart.series for place, _ in series.points]
     low, high = min(places), max(places)
     if last_days:
-        low = max(low, high - last_days * DAY_MS)
+        low = max(low, high - last_days * _DAY_MS)
     values = [y for series in chart.series for place, y in series.points if _ms(place) >= low]
     if chart.reach is not None:
         values = [min(max(value, chart.reach[0]), chart.reach[1]) for value in values]
-    grid = _ticks([*values, *(d.value for d in chart.dots if _ms(d.day) >= low)], chart)
+    ticks = _ticks([*values, *(d.value for d in chart.dots if _ms(d.day) >= low)], chart)
     if chart.axis == "" and chart.kind == "bar":
-        low, high = low - DAY_MS, high + DAY_MS
-    bottom, top = grid[0], grid[-1]
+        low, high = low - _DAY_MS, high + _DAY_MS
+    bottom, top = ticks[0], ticks[-1]
     left, right = _left(bottom, top), _right(chart, outer)
-    plot = _Plot((low, high), (bottom, top), outer - left - right, height, f"clip-{chart.ident}-{outer}")
-    drawn = "".join((_axes(chart, plot, grid), _level_and_flags(chart, plot), _marks(chart, plot), _dots(chart, plot)))
-    meta = {"x": [low, high], "y": [bottom, top], "w": plot.width, "h": height, "day": chart.axis == ""}
-    frame: Attributes = {"viewBox": f"0 0 {outer} {height + _TOP + 30}", "aria_hidden": "true", "focusable": "false"}
-    return element(
-        "svg",
-        element("g", drawn, fill="none", transform=f"translate({left},{_TOP})"),
-        xmlns=SVG,
-        **frame,
-        data_plot=json.dumps({**meta, "left": left, "top": _TOP}, separators=(",", ":")),
-    )
-
-
-@dataclass(frozen=True)
-class _Plot:
-    """Where the axes cross: what is on them, how large they are in pixels, and what cuts off what runs out of them."""
-
-    span: tuple[int, int]
-    values: tuple[float, float]
-    width: int
-    height: int
-    clip: str
-
-    def x(self, place: float) -> float:
-        return (place - self.span[0]) / max(1, self.span[1] - self.span[0]) * self.width
-
-    def y(self, value: float) -> float:
-        return (1 - (value - self.values[0]) / (self.values[1] - self.values[0])) * self.height
-
-    def holds(self, place: int) -> bool:
-        return self.span[0] <= place <= self.span[1]
-
-    def cut(self, drawn: str) -> str:
-        if not drawn:
-            return ""
-        frame = element("rect", width=self.width, height=self.height)
-        cut = element("defs", element("clipPath", frame, id=self.clip))
-        return cut + element("g", drawn, clip_path=f"url(#{self.clip})")
+    width = outer - left - right
+    spec = _spec(chart, width, height, (low, high), ticks)
+    svg = vl_convert.vegalite_to_svg(spec)
+    meta = {"x": [low, high], "y": [bottom, top], "w": width, "h": height, "day": chart.axis == ""}
+    return _clean(svg, outer, height + 52, left, meta)
 
 
 def _left(bottom: float, top: float) -> int:
@@ -279,51 +233,59 @@ def _ticks(values: Sequence[float], chart: Chart) -> list[float]:
     return [round(bottom + n * step, 9) for n in range(round((top - bottom) / step) + 1)]
 
 
-def _axes(chart: Chart, plot: _Plot, grid: Sequence[float]) -> str:
-    """Lines across with their values, and days or counts below."""
-    words: Attributes = {"font_size": _SMALL_TEXT, "fill": "var(--dim)"}
-    digits = 0 if max(map(abs, grid)) >= 10 else 1
-    drawn = []
-    for value in grid:
-        at = plot.y(value)
-        drawn.append(element("path", d=f"M0,{round(at) + 0.5}h{plot.width}", stroke="var(--line)"))
-        drawn.append(text(f"{value:,.{digits}f}".replace("-", "−"), -7.5, at + 3.5, text_anchor="end", **words))
-    low, high = plot.span
-    if chart.axis == "":
-        below = day_ticks(low, high, max(2, min(plot.width // 66, 12)))
-        is_long = (high - low) / DAY_MS > 250
-        texts = [f"{day:%b %Y}" if is_long else f"{day.day} {day:%b}" for day in map(day_at, below)]
-    else:
-        below = [round(one) for one in ticks(low, high, max(2, min(plot.width // 66, 40)), least=1)]
-        texts = [str(one) for one in below]
-    for number in labels_apart([plot.x(place) for place in below], texts, _SMALL_TEXT):
-        at = plot.x(below[number])
-        anchor = "start" if at < 1 else "end" if at > plot.width - 1 else "middle"
-        drawn.append(text(texts[number], at + 0.5, plot.height + 17.5, text_anchor=anchor, **words))
-    if chart.axis:
-        drawn.append(text(chart.axis, plot.width / 2, plot.height + 33, text_anchor="middle", **words))
-    return "".join(drawn)
+def _spec(chart: Chart, width: int, height: int, span: tuple[int, int], ticks: Sequence[float]) -> dict[str, Any]:
+    is_time = chart.axis == ""
+    scale = {"type": "utc", "domain": list(span), "nice": False} if is_time else {"domain": list(span), "nice": False}
+    x: dict[str, Any] = {"field": "x", "type": "temporal" if is_time else "quantitative", "scale": scale}
+    days = (span[1] - span[0]) / _DAY_MS
+    x["axis"] = {
+        "title": chart.axis or None,
+        "grid": False,
+        "tickCount": max(2, min(int(width / 66), 12 if not is_time else 40)),
+        "labelOverlap": True,
+        **({"format": "%b %Y" if days > 250 else "%-d %b"} if is_time else {"format": "d", "tickMinStep": 1}),
+    }
+    y = {
+        "field": "y",
+        "type": "quantitative",
+        "scale": {"domain": [ticks[0], ticks[-1]], "nice": False, "zero": False},
+        "axis": {"title": None, "values": list(ticks), "format": ",.0f" if max(map(abs, ticks)) >= 10 else ",.1f"},
+    }
+    inside = {"filter": f"datum.x >= {span[0]} && datum.x <= {span[1]}"}
+    layers: list[dict[str, Any]] = []
 
+    def layer(mark: dict[str, Any], rows: list[dict[str, Any]], **encoding: Any) -> None:
+        layers.append({"data": {"values": rows}, "transform": [inside], "mark": mark, "encoding": encoding})
 
-def _level_and_flags(chart: Chart, plot: _Plot) -> str:
-    drawn = []
     if chart.level is not None:
-        path = f"M0,{short(plot.y(chart.level))}h{plot.width}"
-        drawn.append(element("path", d=path, stroke="var(--dim)", stroke_dasharray="3,3"))
-    for flag in chart.flags:
-        if plot.holds(_ms(flag.day)):
-            path = f"M{short(plot.x(_ms(flag.day)))},0v{plot.height}"
-            drawn.append(element("path", d=path, stroke="var(--dim)", stroke_dasharray="2,3", opacity=0.7))
-    for place, label in _flag_labels(chart.flags, plot):
-        if plot.holds(place):
-            look: Attributes = {"text_anchor": "middle", "font_size": 11, "font_weight": "600", "fill": "var(--dim)"}
-            drawn.append(text(label, plot.x(place), -5, **look))
-    return "".join(drawn)
+        rule: dict[str, Any] = {"type": "rule", "stroke": "var(--dim)", "strokeDash": [3, 3]}
+        layers.append({"data": {"values": [{"y": chart.level}]}, "mark": rule, "encoding": {"y": y}})
+    if chart.flags:
+        rows = [{"x": _ms(flag.day)} for flag in chart.flags]
+        layer({"type": "rule", "stroke": "var(--dim)", "strokeDash": [2, 3], "opacity": 0.7}, rows, x=x)
+        rows = _flag_labels(chart.flags, span, width)
+        label = {"type": "text", "fill": "var(--dim)", "fontSize": 11, "dy": -8, "fontWeight": 600}
+        layer(label, rows, x=x, y={"value": 0}, text={"field": "text"})
+    if chart.kind == "bar":
+        _bars(chart, layer, x, y, width, span)
+    else:
+        _lines(chart, layer, x, y)
+    _dots(chart, layer, x, y, span, width)
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": width,
+        "height": height,
+        "padding": 0,
+        "autosize": {"type": "none"},
+        "background": None,
+        "config": _CONFIG,
+        "layer": layers,
+    }
 
 
-def _flag_labels(flags: Sequence[Flag], plot: _Plot) -> list[tuple[int, str]]:
+def _flag_labels(flags: Sequence[Flag], span: tuple[int, int], width: int) -> list[dict[str, Any]]:
     """Labels of events; those of events too near each other to be told apart become one, from the first to the last."""
-    near = _LABEL_ROOM * (plot.span[1] - plot.span[0]) / plot.width
+    near = _LABEL_ROOM * (span[1] - span[0]) / width
     groups: list[list[Flag]] = []
     for flag in flags:
         if groups and _ms(flag.day) - _ms(groups[-1][-1].day) < near:
@@ -331,55 +293,96 @@ def _flag_labels(flags: Sequence[Flag], plot: _Plot) -> list[tuple[int, str]]:
         else:
             groups.append([flag])
     return [
-        (
-            (_ms(group[0].day) + _ms(group[-1].day)) // 2,
-            group[0].label if len(group) == 1 else f"{group[0].label}–{group[-1].label}".strip("–"),
-        )
+        {
+            "x": (_ms(group[0].day) + _ms(group[-1].day)) // 2,
+            "text": group[0].label if len(group) == 1 else f"{group[0].label}–{group[-1].label}".strip("–"),
+        }
         for group in groups
     ]
 
 
-def _marks(chart: Chart, plot: _Plot) -> str:
-    return _bars(chart, plot) if chart.kind == "bar" else _lines(chart, plot)
+_CONFIG = {
+    "view": {"stroke": None},
+    "axis": {
+        **{"labelColor": "var(--dim)", "titleColor": "var(--dim)", "labelFontSize": 11.5, "titleFontSize": 11.5},
+        **{"titleFontWeight": 400, "gridColor": "var(--line)", "domain": False, "ticks": False, "labelPadding": 8},
+    },
+}
 
 
-def _lines(chart: Chart, plot: _Plot) -> str:
-    paths, labels = [], []
+def _lines(chart: Chart, layer: Any, x: Any, y: Any) -> None:
     for series in sorted(chart.series, key=lambda s: not s.is_thin):
-        seen = [(plot.x(_ms(place)), plot.y(y)) for place, y in series.points if plot.holds(_ms(place))]
-        if not seen:
-            continue
-        look: Attributes = {"stroke": f"var(--{series.tone})", "stroke_linejoin": "round"}
-        paths.append(element("path", d=line(seen), stroke_width=1.1 if series.is_thin else 1.8, **look))
-        if series.label:
-            (x, y), weight = seen[-1], "400" if series.is_thin else "600"
-            words: Attributes = {"font_size": _SMALL_TEXT, "font_weight": weight, "fill": f"var(--{series.tone})"}
-            labels.append(text(series.label, x + 6, y + 3.5, **words))
-    return plot.cut("".join(paths)) + "".join(labels)
+        rows = [{"x": _ms(place), "y": value} for place, value in series.points]
+        mark = {"type": "line", "stroke": f"var(--{series.tone})", "strokeWidth": 1.1 if series.is_thin else 1.8}
+        layer({**mark, "strokeJoin": "round", "clip": True}, rows, x=x, y=y)
+        if series.label and rows:
+            ink = series.tone if series.tone != "accent" else "accent"
+            weight = 400 if series.is_thin else 600
+            text = {"type": "text", "align": "left", "dx": 6, "fill": f"var(--{ink})", "fontSize": 11.5}
+            row = [{**rows[-1], "text": series.label}]
+            layer({**text, "fontWeight": weight}, row, x=x, y=y, text={"field": "text"})
 
 
-def _bars(chart: Chart, plot: _Plot) -> str:
-    thickness = max(1.0, 0.68 * plot.width * DAY_MS / (plot.span[1] - plot.span[0]))
-    zero, drawn = plot.y(0.0), []
+def _bars(chart: Chart, layer: Any, x: Any, y: Any, width: int, span: tuple[int, int]) -> None:
     for series in chart.series:
-        for place, value in series.points:
-            if plot.holds(_ms(place)):
-                at, tone = plot.y(value), "down" if value < 0 else "accent"
-                corner: Attributes = {"x": plot.x(_ms(place)) - thickness / 2, "y": min(at, zero)}
-                size: Attributes = {"width": thickness, "height": abs(at - zero)}
-                drawn.append(element("rect", **corner, **size, fill=f"var(--{tone})"))
-    return plot.cut("".join(drawn)) + element("path", d=f"M0,{short(zero)}h{plot.width}", stroke="var(--dim)")
+        thickness = max(1.0, 0.68 * width * _DAY_MS / (span[1] - span[0]))
+        for tone in ("accent", "down"):
+            points = [(place, value) for place, value in series.points if (value < 0) == (tone == "down")]
+            rows = [{"x": _ms(place), "y": value} for place, value in points]
+            mark = {"type": "bar", "fill": f"var(--{tone})", "width": thickness, "clip": True}
+            layer(mark, rows, x=x, y=y, y2={"datum": 0})
+    layer({"type": "rule", "stroke": "var(--dim)", "strokeWidth": 1}, [{"x": span[0]}], y={"datum": 0})
 
 
-def _dots(chart: Chart, plot: _Plot) -> str:
-    points, labels = [], []
+def _dots(chart: Chart, layer: Any, x: Any, y: Any, span: tuple[int, int], width: int) -> None:
+    rows = []
     for dot in chart.dots:
-        x, y, half = plot.x(_ms(dot.day)), plot.y(dot.value), text_width(dot.label, _SMALL_TEXT) / 2
-        if not plot.holds(_ms(dot.day)):
-            continue
-        anchor, dx = ("end", 6) if x > plot.width - half else ("start", -6) if x < half else ("middle", 0)
-        look: Attributes = {"fill": f"var(--{dot.tone})", "stroke": "var(--card)", "stroke_width": 1.5}
-        points.append(element("circle", cx=x, cy=y, r=3.4, **look))
-        words: Attributes = {"text_anchor": anchor, "font_size": _SMALL_TEXT, "fill": f"var(--{dot.tone})"}
-        labels.append(text(dot.label, x + dx, y + (-9 if dot.is_above else 18), **words))
-    return "".join((*points, *labels))
+        place = (_ms(dot.day) - span[0]) / max(1, span[1] - span[0]) * width
+        half = len(dot.label) * 3.3
+        align, dx = ("right", 6) if place > width - half else ("left", -6) if place < half else ("center", 0)
+        dy = -12 if dot.is_above else 15
+        look: dict[str, Any] = {"fill": f"var(--{dot.tone})", "align": align, "dx": dx, "dy": dy}
+        rows.append({"x": _ms(dot.day), "y": dot.value, "text": dot.label, **look})
+    if not rows:
+        return
+    # One layer for all: what Vega needs to draw grows with the layers.
+    as_said = {name: {"expr": f"datum.{name}"} for name in ("fill", "align", "dx", "dy")}
+    mark = {"type": "point", "filled": True, "size": 46, "fill": as_said["fill"], "opacity": 1}
+    layer({**mark, "stroke": "var(--card)", "strokeWidth": 1.5}, rows, x=x, y=y)
+    layer({"type": "text", "fontSize": 11.5, **as_said}, rows, x=x, y=y, text={"field": "text"})
+
+
+def _clean(svg: str, width: int, height: int, left: int, meta: Mapping[str, Any]) -> str:
+    """Vega's drawing without what a picture on a page does not need: roles, fonts, invisible frames, long fractions."""
+    from xml.etree import ElementTree
+
+    from defusedxml.ElementTree import fromstring
+
+    ElementTree.register_namespace("", _SVG)
+    root = fromstring(svg)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            name = child.get("class") or ""
+            if name in ("background", "foreground") or child.get("display") == "none":
+                parent.remove(child)
+    for element in root.iter():
+        for name in list(element.attrib):
+            if name.startswith("aria-") or name in ("role", "font-family", "pointer-events", "class", "cursor"):
+                del element.attrib[name]
+        for name in ("d", "transform", "x2", "y2"):
+            if name in element.attrib:
+                short = _LONG_NUMBER.sub(
+                    lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), element.attrib[name]
+                )
+                element.set(name, short)
+        if element.get("opacity") == "1":
+            del element.attrib["opacity"]
+    top = 22
+    for child in root:
+        child.set("transform", f"translate({left},{top})")
+    root.attrib.clear()
+    root.set("viewBox", f"0 0 {width} {height}")
+    root.set("aria-hidden", "true")
+    root.set("focusable", "false")
+    root.set("data-plot", json.dumps({**meta, "left": left, "top": top}, separators=(",", ":")))
+    return str(ElementTree.tostring(root, encoding="unicode"))
