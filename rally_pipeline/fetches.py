@@ -60,24 +60,25 @@ def register(connection: sa.Connection, record: FetchRecord) -> None:
         return
     request = record.request
     connection.execute(
-        sa.insert(table).values(
-            fetch_id=record.fetch_id,
-            payload_id=record.payload_id,
-            source=request.source,
-            parser=request.parser,
-            dataset=request.dataset.value,
-            subject=request.subject,
-            url=request.url,
-            params=json.dumps(request.params, ensure_ascii=False, sort_keys=True),
-            start_date=request.start,
-            end_date=request.end,
-            status=record.status,
-            media_type=record.media_type,
-            byte_count=record.byte_count,
-            fetched_at=record.fetched_at,
-            known_at=record.known_at,
-            run_id=record.run_id,
-        )
+        sa.insert(table),
+        {
+            "fetch_id": record.fetch_id,
+            "payload_id": record.payload_id,
+            "source": request.source,
+            "parser": request.parser,
+            "dataset": request.dataset.value,
+            "subject": request.subject,
+            "url": request.url,
+            "params": json.dumps(request.params, ensure_ascii=False, sort_keys=True),
+            "start_date": request.start,
+            "end_date": request.end,
+            "status": record.status,
+            "media_type": record.media_type,
+            "byte_count": record.byte_count,
+            "fetched_at": record.fetched_at,
+            "known_at": record.known_at,
+            "run_id": record.run_id,
+        },
     )
 
 

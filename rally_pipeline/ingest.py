@@ -333,7 +333,8 @@ def _merge(
     subjects = rows[target.subject_column].unique().tolist()
     constants = {"source": record.request.source}
     frame = core_frame(dataset, rows)
-    if is_untouched(connection, target.table, subjects, target.subject_column, constants):
+    is_first = is_untouched(connection, target.table, subjects, target.subject_column, constants)
+    if is_first:
         is_latest, others = True, []
     else:
         others = _deliveries_since(workspace, connection, record, dataset, subjects)
@@ -347,6 +348,7 @@ def _merge(
             known_at=record.known_at,
             payload_id=record.payload_id,
             constants=constants,
+            is_first=is_first,
         )
     return merge_late(
         connection,

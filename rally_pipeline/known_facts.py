@@ -7,6 +7,7 @@ judging (`quality/`).
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from typing import Any
 
 import pandas as pd
@@ -98,28 +99,41 @@ def _frame_of(connection: sa.Connection, query: sa.Select[Any], date_column: str
 
 def _row_counts(connection: sa.Connection, record: FetchRecord, dataset: Dataset) -> tuple[int, ...]:
     """Rows of the last payloads that answered a request like this one, about as many days long."""
-    request, fetch, result = record.request, raw.raw_fetch, standing_results()
+    request = record.request
     if request.start is None or request.end is None:
         return ()
-    query = (
+    asked = {
+        "source": request.source,
+        "subject": request.subject,
+        "parser": request.parser,
+        "before": record.known_at,
+        "table_name": TARGETS[dataset].table.name,
+    }
+    days = (request.end - request.start).days
+    return tuple(
+        row.row_count
+        for row in connection.execute(_like_requests(), asked)
+        if row.start_date and row.end_date and abs((row.end_date - row.start_date).days - days) <= 0.1 * days
+    )
+
+
+@functools.cache
+def _like_requests() -> sa.Select[Any]:
+    """Rows and days of the last payloads; the same statement each time, with the request as its parameters."""
+    fetch, result = raw.raw_fetch, standing_results()
+    return (
         sa.select(result.c.row_count, fetch.c.start_date, fetch.c.end_date)
         .join(result, result.c.fetch_id == fetch.c.fetch_id)
         .where(
-            fetch.c.source == request.source,
-            fetch.c.subject == request.subject,
-            fetch.c.parser == request.parser,
-            fetch.c.known_at < record.known_at,
-            result.c.table_name == TARGETS[dataset].table.name,
+            fetch.c.source == sa.bindparam("source"),
+            fetch.c.subject == sa.bindparam("subject"),
+            fetch.c.parser == sa.bindparam("parser"),
+            fetch.c.known_at < sa.bindparam("before"),
+            result.c.table_name == sa.bindparam("table_name"),
             result.c.rule == "row_count_band",
         )
         .order_by(fetch.c.known_at.desc())
         .limit(20)
-    )
-    days = (request.end - request.start).days
-    return tuple(
-        row.row_count
-        for row in connection.execute(query)
-        if row.start_date and row.end_date and abs((row.end_date - row.start_date).days - days) <= 0.1 * days
     )
 
 

@@ -91,18 +91,19 @@ def write_load(connection: sa.Connection, outcome: LoadOutcome) -> None:
         connection.execute(sa.delete(table).where(table.c.fetch_id == fetch_id))
     merged = outcome.merged
     connection.execute(
-        sa.insert(ops.ops_load).values(
-            fetch_id=fetch_id,
-            loaded_at=now,
-            outcome=outcome.outcome,
-            rule=outcome.rule,
-            message=outcome.message,
-            rows_parsed=outcome.rows_parsed,
-            rows_new=merged.new,
-            rows_changed=merged.changed,
-            rows_same=merged.same,
-            rows_set_aside=outcome.rows_set_aside,
-        )
+        sa.insert(ops.ops_load),
+        {
+            "fetch_id": fetch_id,
+            "loaded_at": now,
+            "outcome": outcome.outcome,
+            "rule": outcome.rule,
+            "message": outcome.message,
+            "rows_parsed": outcome.rows_parsed,
+            "rows_new": merged.new,
+            "rows_changed": merged.changed,
+            "rows_same": merged.same,
+            "rows_set_aside": outcome.rows_set_aside,
+        },
     )
     if outcome.findings:
         connection.execute(

@@ -123,8 +123,9 @@ class FileLock:
         now = dt.datetime.now(dt.UTC)
         said = {"pid": os.getpid(), "host": socket.gethostname(), "what": command(), "since": now.isoformat()}
         with contextlib.suppress(OSError):  # a full disk: it is held all the same, by somebody without a name
-            os.ftruncate(file, 0)
-            os.pwrite(file, json.dumps(said).encode(), 0)
+            # What stood there is written over and not cut off: file systems put a file on the disk at once that was
+            # cut to nothing and written again, which takes longer than most of what is done under a lock.
+            os.pwrite(file, json.dumps(said).encode().ljust(os.fstat(file).st_size), 0)
         return True
 
     def release(self) -> None:

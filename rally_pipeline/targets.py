@@ -5,6 +5,7 @@ Belongs here: that mapping, and the shaping of a frame to its table. Does not be
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,7 +61,8 @@ TARGETS = {
 
 def core_frame(dataset: Dataset, rows: pd.DataFrame) -> pd.DataFrame:
     """Accepted rows in the columns of the core table."""
-    frame = rows.rename(columns=dict(TARGETS[dataset].renames))
+    renames = TARGETS[dataset].renames
+    frame = rows.rename(columns=dict(renames)) if renames else rows
     if dataset is Dataset.PRICE:
         frame = frame.assign(
             is_flat_bar=_is_flat_bar(rows), split_ratio=rows["split_ratio"].where(rows["split_ratio"] > 0)
@@ -73,10 +75,16 @@ def with_empty_texts(dataset: Dataset, frame: pd.DataFrame) -> pd.DataFrame:
 
     A part of a key is never unknown: what a row leaves out, it leaves empty.
     """
-    target = TARGETS[dataset]
-    stored = {name: target.renames.get(name, name) for name in frame.columns}
-    empty = [name for name, of in stored.items() if of in target.table.c and _may_be_empty(target.table.c[of])]
+    empty = [name for name in _empty_texts(dataset) if name in frame.columns]
     return frame.fillna(dict.fromkeys(empty, "")) if empty else frame
+
+
+@functools.cache
+def _empty_texts(dataset: Dataset) -> tuple[str, ...]:
+    """Columns of the frame."""
+    target = TARGETS[dataset]
+    named = {of: name for name, of in target.renames.items()}
+    return tuple(named.get(column.name, column.name) for column in target.table.columns if _may_be_empty(column))
 
 
 def _may_be_empty(column: sa.Column[Any]) -> bool:

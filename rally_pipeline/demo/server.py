@@ -879,7 +879,7 @@ class DemoUpstream:
             self._world = default_world()
         self._server = _Server(("127.0.0.1", 0), partial(_Handler, self))
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="demo-upstream", daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, name="demo-upstream", daemon=True
         )
         self._thread.start()
         return self

@@ -22,7 +22,7 @@ import os
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,8 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
     """Needs no configuration: the files lie where Dagster puts its own, in ``DAGSTER_HOME`` or in the home's."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._kept: dict[str, sa.Engine] | None = None
+        self._kept: dict[str, sa.Connection] | None = None
+        self._there: set[tuple[str, str]] = set()
         self._empty = b""
         super().__init__(base_dir, inst_data)  # connects
         self._held: dict[str, list[EventLogEntry]] = defaultdict(list)
@@ -78,15 +79,19 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
 
     @contextlib.contextmanager
     def kept_connections(self) -> Iterator[None]:
-        """Keeps the connection to each database open; closed at the end. Every commit is as durable as before."""
+        """Keeps the connection to each database open; closed at the end. Every commit survives the process.
+
+        Which tables, columns and migrations there are is asked once: Dagster asks with every event of an asset.
+        """
         self._kept = {}
         try:
             yield
         finally:
             with self._db_lock:
                 kept, self._kept = self._kept, None
-                for engine in kept.values():
-                    engine.dispose()
+                self._there.clear()
+                for connection in kept.values():
+                    connection.close()
 
     @contextlib.contextmanager
     def _connect(self, shard: str) -> Iterator[sa.Connection]:
@@ -98,11 +103,36 @@ class BatchSqliteEventLogStorage(SqliteEventLogStorage):
         with self._db_lock:
             if shard not in kept:
                 waits = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-                kept[shard] = sa.create_engine(
-                    self.conn_string_for_shard(shard), poolclass=sa.QueuePool, pool_size=1, connect_args=waits
-                )
-            with kept[shard].begin() as connection:
-                yield connection
+                engine = sa.create_engine(self.conn_string_for_shard(shard), poolclass=sa.NullPool, connect_args=waits)
+                _as_durable_as_the_warehouse(engine)
+                kept[shard] = engine.connect()
+            with kept[shard].begin():
+                yield kept[shard]
+
+    def has_table(self, table_name: str) -> bool:
+        """Called by Dagster, as are those below."""
+        return self._is_there("table", table_name, super().has_table)
+
+    def has_secondary_index(self, name: str) -> bool:
+        """Whether a migration of data is done."""
+        return self._is_there("migration", name, super().has_secondary_index)
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        """Whether the table of assets has a column."""
+        return self._is_there("column", column_name, super().has_asset_key_col)
+
+    def _has_asset_key_col_on_connection(self, conn: sa.Connection, column_name: str) -> bool:
+        ask = super()._has_asset_key_col_on_connection
+        return self._is_there("column", column_name, lambda name: ask(conn, name))
+
+    def _is_there(self, kind: str, name: str, ask: Callable[[str], bool]) -> bool:
+        """What is there stays; what is not may be made meanwhile."""
+        if (kind, name) in self._there:
+            return True
+        is_there = ask(name)
+        if is_there and self._kept is not None:
+            self._there.add((kind, name))
+        return is_there
 
     def _initdb(self, engine: sa.Engine, for_index_shard: bool = False) -> None:
         """Makes the tables of a database; each run has its own, and they begin as copies of the first one made here."""
@@ -208,12 +238,25 @@ def _kept_runs(storage: Any) -> Iterator[None]:
         return
     with storage.connect() as connection:
         engine = sa.create_engine(connection.engine.url, poolclass=sa.QueuePool)
+    _as_durable_as_the_warehouse(engine)
     storage.connect = engine.begin  # type: ignore[method-assign]
     try:
         yield
     finally:
         del storage.connect
         engine.dispose()
+
+
+def _as_durable_as_the_warehouse(engine: sa.Engine) -> None:
+    """Has commits survive the end of the process, but the disk is not waited for at each.
+
+    When the power fails, the last of them may be missing, as in the warehouse, which is written the same way
+    (`warehouse/engine.py`): what the log lacks is run again, and what is loaded already is loaded once.
+    """
+
+    @sa.event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _is_one_of(event: EventLogEntry, types: Sequence[DagsterEventType]) -> bool:
@@ -233,6 +276,16 @@ def _without_days(event: EventLogEntry) -> EventLogEntry:
     planned = told.asset_check_planned_data
     without = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
     return event._replace(dagster_event=told._replace(event_specific_data=without))
+
+
+_CHECKS = AssetCheckExecutionsTable.c
+#: The row of a check in a run. Made once, since there are hundreds of results.
+_UPDATE_CHECK = AssetCheckExecutionsTable.update().where(
+    _CHECKS.asset_key == sa.bindparam("of_asset"),
+    _CHECKS.check_name == sa.bindparam("of_name"),
+    _CHECKS.run_id == sa.bindparam("of_run"),
+    _CHECKS.partition.is_not_distinct_from(sa.bindparam("of_partition")),
+)
 
 
 def _store_checks(connection: sa.Connection, numbered: Sequence[tuple[EventLogEntry, int, str]]) -> None:
@@ -270,16 +323,10 @@ def _store_checks(connection: sa.Connection, numbered: Sequence[tuple[EventLogEn
             "materialization_event_storage_id": target.storage_id if target else None,
             "partition": said.partition,
         }
-        identity = {"asset_key": said.asset_key.to_string(), "check_name": said.check_name, "run_id": event.run_id}
-        changed = connection.execute(
-            table.update()
-            .where(
-                *(table.c[name] == value for name, value in identity.items()),
-                table.c.partition.is_(None) if said.partition is None else table.c.partition == said.partition,
-            )
-            .values(values)
-        )
-        if not changed.rowcount:
+        asset = said.asset_key.to_string()
+        which = {"of_asset": asset, "of_name": said.check_name, "of_run": event.run_id, "of_partition": said.partition}
+        if not connection.execute(_UPDATE_CHECK, {**values, **which}).rowcount:
+            identity = {"asset_key": asset, "check_name": said.check_name, "run_id": event.run_id}
             connection.execute(table.insert().values({**identity, **values}))
     if planned:
         connection.execute(table.insert(), planned)

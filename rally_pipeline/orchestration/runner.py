@@ -6,7 +6,9 @@ Belongs here: which jobs over which days, and the report. Does not belong here: 
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -303,6 +305,7 @@ def run_pipeline(
         ]
         run_id, error = _execute(definitions, instance, opened, MARTS_JOB, weekdays, {})
         ledger = _take(opened.ledger)
+    _leave_alone()
     progress("writing the quality report")
     parts: list[PartReport] = [*reports, *documents]
     ran = [part.run_id for part in parts if part.run_id]
@@ -325,6 +328,15 @@ def run_pipeline(
         publish_error=unpublished,
         seconds=time.monotonic() - began,
     )
+
+
+def _leave_alone() -> None:
+    """All that the jobs have imported and built stays until the process ends: Python does not look for garbage in it
+    any more, which it would do several times while it ends. DuckDB is not imported by then; what of it is never
+    collected, its binding calls a leak.
+    """
+    if "duckdb" not in sys.modules:
+        gc.freeze()
 
 
 def _write_quality(workspace: Workspace, run_ids: Sequence[str]) -> tuple[str, str]:

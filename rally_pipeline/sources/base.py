@@ -8,6 +8,7 @@ sources share. Does not belong here: HTTP (`http.py`) or the format of any one u
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -389,18 +390,39 @@ def typed_frame(dataset: Dataset, data: dict[str, Any]) -> pd.DataFrame:
         ValueError: a column is not one of the dataset's, or a value does not fit its type.
     """
     # Here and not above: definitions need the names of datasets, and not the half second of pandas.
+    import numpy as np
     import pandas as pd
 
     columns = COLUMNS[dataset]
     unknown = set(data) - set(columns)
     if unknown:
         raise ValueError(f"not columns of a {dataset} frame: {sorted(unknown)}")
-    frame = pd.DataFrame(data)
+    given: dict[Any, Any]
+    if all(isinstance(values, list | np.ndarray) for values in data.values()):
+        given = {name: pd.Series(values) for name, values in data.items()}
+    else:  # series are aligned by their index, and single values stand in all rows
+        given = dict(pd.DataFrame(data).items())
+    rows = len(next(iter(given.values()), ()))
+    arrays = {}
     for name, dtype in columns.items():
-        if name not in frame:
-            # What was not said is not so: pandas would make True of a missing truth value.
-            missing = {"float64": float("nan"), "bool": False}.get(dtype)
-            frame[name] = pd.Series(missing, index=frame.index, dtype=dtype)
-        if frame[name].dtype != dtype:
-            frame[name] = frame[name].astype(dtype)  # type: ignore[call-overload]
-    return frame[list(columns)].reset_index(drop=True)
+        if name not in given:
+            arrays[name] = _missing(dtype, rows)
+        else:
+            is_typed = given[name].dtype == (wanted := _dtype(dtype))
+            arrays[name] = (given[name] if is_typed else given[name].astype(wanted)).array
+    return pd.DataFrame(arrays)
+
+
+@functools.cache
+def _dtype(name: str) -> Any:
+    import pandas as pd
+
+    return pd.api.types.pandas_dtype(name)
+
+
+def _missing(dtype: str, rows: int) -> Any:
+    """So many missing values; of truth values, what was not said is not so: pandas would make True of it."""
+    import pandas as pd
+
+    value = {"float64": float("nan"), "bool": False}.get(dtype)
+    return pd.array([value] * rows, dtype=_dtype(dtype))

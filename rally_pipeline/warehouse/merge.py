@@ -18,6 +18,7 @@ Belongs here: versions. Does not belong here: which rows deserve belief (`qualit
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,6 +97,7 @@ def merge(
     known_at: dt.datetime,
     payload_id: str,
     constants: Mapping[str, Any],
+    is_first: bool | None = None,
 ) -> MergeResult:
     """Merges the latest delivery into a versioned table within the caller's transaction.
 
@@ -107,6 +109,7 @@ def merge(
         known_at: aware time of the delivery; no delivery of the same keys at or after it has been merged yet.
         payload_id: the payload the rows stand in.
         constants: key or value columns equal in all rows (``source``).
+        is_first: what `is_untouched` said of its subjects within the same transaction; ``None`` = it is asked.
 
     Raises:
         sqlalchemy.exc.IntegrityError: two rows of `frame` have the same key.
@@ -115,8 +118,10 @@ def merge(
         return MergeResult()
     info = table_info(table)
     assert info.date_column is not None
-    subjects = frame[subject_column].unique().tolist()
-    if is_untouched(connection, table, subjects, subject_column, constants):
+    if is_first is None:
+        subjects = frame[subject_column].unique().tolist()
+        is_first = is_untouched(connection, table, subjects, subject_column, constants)
+    if is_first:
         fixed = {**constants, "known_from_at": known_at, "payload_id": payload_id}
         with built_afterwards(connection, table, len(frame)):
             bulk_load(connection, table, _sorted(table, frame), fixed)
@@ -254,8 +259,18 @@ def _stage(
 
     One that is probed key by key gets a primary key.
     """
+    stage = _stage_table(table, prefix, is_probed)
+    stage.create(connection, checkfirst=False)
+    bulk_load(connection, stage, _sorted(table, frame), constants)
+    _analyze(connection, stage, len(frame))
+    return stage
+
+
+@functools.lru_cache(maxsize=128)
+def _stage_table(table: sa.Table, prefix: str, is_probed: bool) -> sa.Table:
+    """The same object each time: statements about another one would be compiled anew."""
     kept = {"locator", "payload_id"}
-    stage = sa.Table(
+    return sa.Table(
         f"{prefix}_{table.name}",
         sa.MetaData(),
         *(
@@ -265,10 +280,6 @@ def _stage(
         ),
         prefixes=["TEMPORARY"],
     )
-    stage.create(connection, checkfirst=False)
-    bulk_load(connection, stage, _sorted(table, frame), constants)
-    _analyze(connection, stage, len(frame))
-    return stage
 
 
 def _analyze(connection: sa.Connection, table: sa.Table, rows: int) -> None:
@@ -284,18 +295,23 @@ def _put_versions(
     connection: sa.Connection, table: sa.Table, stage: sa.Table, known_at: dt.datetime
 ) -> tuple[int, int]:
     """Closes what the delivery contradicts and opens what it says; returns (changed, new)."""
+    close, put = _version_statements(table, stage)
+    at = {"at": known_at}
+    closed = connection.execute(close, at).rowcount
+    opened = connection.execute(put, at, execution_options={"preserve_rowcount": True}).rowcount
+    return closed, opened - closed
+
+
+@functools.lru_cache(maxsize=128)
+def _version_statements(table: sa.Table, stage: sa.Table) -> tuple[sa.Update, sa.Insert]:
+    """Closes what is contradicted, and opens what is not believed, at the time ``at``."""
+    at = sa.bindparam("at", type_=UtcDateTime())
     current = sa.and_(_same_key(table, stage), table.c.known_to_at.is_(None))
-    closed = connection.execute(
-        sa.update(table).where(current, _differs(table, stage)).values(known_to_at=known_at)
-    ).rowcount
+    close = sa.update(table).where(current, _differs(table, stage)).values(known_to_at=at)
     is_current = sa.exists(sa.select(sa.literal(1)).select_from(table).where(current).correlate(stage))
     names = [c.name for c in stage.columns]
-    statement = sa.insert(table).from_select(
-        [*names, "known_from_at"],
-        sa.select(*stage.columns, sa.literal(known_at, UtcDateTime())).where(~is_current),
-    )
-    opened = connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
-    return closed, opened - closed
+    put = sa.insert(table).from_select([*names, "known_from_at"], sa.select(*stage.columns, at).where(~is_current))
+    return close, put
 
 
 def _firsts(

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
@@ -54,6 +55,32 @@ def test_kept_connections_show_others_everything_and_leave_no_journal(tmp_path: 
             assert dg.materialize([made], instance=instance).success
     finally:
         sa.event.remove(sa.Pool, "connect", note)
+
+
+def test_what_is_there_is_asked_once_and_what_is_not_again(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def note(*about: object) -> None:
+        asked.append(str(about[2]))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        with open_instance(load_settings(home=tmp_path)) as instance, kept_connections(instance):
+            storage: Any = instance.event_log_storage
+            for ask, name, is_there in (
+                (storage.has_table, "asset_event_tags", True),
+                (storage.has_table, "nothing", False),
+                (storage.has_asset_key_col, "cached_status_data", True),
+                (storage.has_asset_key_col, "nothing", False),
+                (storage.has_secondary_index, "asset_key_table", True),
+                (storage.has_secondary_index, "nothing", False),
+            ):
+                assert ask(name) is is_there
+                asked.clear()
+                assert ask(name) is is_there
+                assert bool(asked) is not is_there, name
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 @dg.asset(
