@@ -27,6 +27,8 @@ from rally_pipeline.sources.base import Dataset
 
 _Floats = npt.NDArray[np.float64]
 
+#: So many rows of a payload are looked at together: few enough for what is computed of them to stay in the caches.
+_PART_ROWS = 100_000
 #: Relative slack for figures that went through single-precision floats.
 _ROUNDING = 1e-6
 #: Opening auctions are printed by some sources with a price outside the day's range.
@@ -123,14 +125,27 @@ def _price(batch: Batch) -> dict[str, Verdicts]:
             verdicts[name][at] = verdict
         is_half[at] = days.isin(half_days(batch.calendars, market)).to_numpy()
     kinds = [entry.kind if entry else Kind.SHARE for entry in entries]
-    _price_shape(frame, codes, kinds, is_half, verdicts)
-    _price_chain(batch, codes, symbols, kinds, verdicts)
+    for part in _whole_subjects(codes):
+        of_part: dict[str, Verdicts] = {}
+        _price_shape(frame.iloc[part], codes[part], kinds, is_half[part], of_part)
+        _price_chain(frame.iloc[part], batch.facts.previous, codes[part], symbols, kinds, of_part)
+        for name, verdict in of_part.items():
+            verdicts.setdefault(name, np.empty(len(frame), bool))[part] = verdict
     verdicts["far_from_other_sources"] = _near_others(batch, ["symbol", "session_date"], "close", codes, kinds)
     return verdicts
 
 
 def _of(codes: npt.NDArray[np.intp], values: Sequence[bool]) -> Verdicts:
     return np.array([*values, False], bool)[codes]
+
+
+def _whole_subjects(codes: npt.NDArray[np.intp]) -> list[slice]:
+    """Parts of some `_PART_ROWS` rows that hold all rows of their subjects; one part where subjects are mixed."""
+    if not len(codes) or (np.diff(codes) < 0).any():
+        return [slice(0, len(codes))]
+    begins = np.flatnonzero(np.diff(codes, prepend=-1))
+    chosen = begins[np.unique(np.searchsorted(begins, np.arange(0, len(codes), _PART_ROWS)).clip(max=len(begins) - 1))]
+    return [slice(int(a), int(b)) for a, b in zip(chosen, [*chosen[1:], len(codes)], strict=True)]
 
 
 def _price_shape(
@@ -181,7 +196,8 @@ _CHAIN = ("open", "high", "low", "close", "adj_open", "adj_high", "adj_low", "ad
 
 
 def _price_chain(
-    batch: Batch,
+    frame: pd.DataFrame,
+    previous: pd.DataFrame,
     codes: npt.NDArray[np.intp],
     symbols: pd.Index,
     kinds: Sequence[Kind],
@@ -190,8 +206,8 @@ def _price_chain(
     """Each bar against the one before it, in the payload or known from before."""
     names = ("level_jump", "large_move", "volume_plausible", "stale_repeat", "hundredfold_error", "bad_split",
              "missing_split_adjust", "bad_dividend", "missing_dividend_adjust")  # fmt: skip
-    verdicts.update({name: np.ones(len(batch.frame), bool) for name in names})
-    chain = _Chain(batch.frame, batch.facts.previous, codes, symbols, "session_date", _CHAIN)
+    verdicts.update({name: np.ones(len(frame), bool) for name in names})
+    chain = _Chain(frame, previous, codes, symbols, "session_date", _CHAIN)
     if not len(chain.row):
         return
     close, adjusted = chain.values["close"], chain.values["adj_close"]
@@ -266,7 +282,7 @@ class _Chain:
         if len(previous):
             named = previous["symbol"] if previous_subjects is None else previous_subjects
             old_codes = subjects.get_indexer(pd.Index(named))
-            kept = old_codes >= 0
+            kept = np.isin(old_codes, np.unique(codes))
             codes = np.concatenate([old_codes[kept], codes])
             day = np.concatenate([previous[date_column].to_numpy().astype("M8[D]").astype(np.int64)[kept], day])
             row = np.concatenate([np.full(int(kept.sum()), -1), row])
