@@ -79,7 +79,7 @@ format: $(INSTALLED) ## Let ruff tidy the code
 eval: $(INSTALLED) ## Score the reading of brokerage notes on the labelled texts (EVAL_ARGS=--json FILE)
 	@$(BIN)/python -m rally_pipeline_tests.eval $(EVAL_ARGS)
 
-bench: $(BENCH_INSTALLED) ## Time everything beside what one would use instead: an hour (BENCH_ARGS="--rows 100000 --repeats 1": minutes)
+bench: $(BENCH_INSTALLED) ## Time everything beside what one would use instead: half an hour (BENCH_ARGS="--rows 100000 --repeats 1": minutes)
 	@$(BENCH_VENV)/bin/python -m rally_pipeline_tests.bench $(BENCH_ARGS)
 
 # What one would use instead (dlt, ADBC, polars) is no part of the project: it has an environment of its own.
