@@ -23,6 +23,7 @@ WRITING = ".writing-"
 #: Published files are read-only: a tool that opens one for writing would lock out every reader.
 FILE_MODE = 0o444
 _FOLDER_MODE = 0o755
+_PAGE_MODE = 0o644
 _CHUNK_BYTES = 1 << 20
 
 
@@ -69,14 +70,16 @@ def write_new(path: Path, body: bytes, mode: int = 0o600) -> bool:
     return True
 
 
-def write_over(path: Path, body: bytes, mode: int = 0o644) -> None:
-    """Writes a file, in place of an older one if there is one: a reader sees the old or the new, also after a crash.
-    The folder is made if need be.
+def write_over(path: Path, body: bytes) -> None:
+    """Writes a file for all to read, in place of an older one if there is one: a reader sees the old or the new, also
+    after a crash. The folder is made if need be.
 
     Raises:
         OSError: it cannot be written; the old one remains.
     """
-    with _written_aside(path, body, mode) as aside:
+    with _written_aside(path, body, _PAGE_MODE) as aside:
+        with contextlib.suppress(OSError):  # a file system without modes
+            aside.chmod(_PAGE_MODE)  # whoever writes it may be one whose files are for himself alone
         aside.replace(path)
 
 

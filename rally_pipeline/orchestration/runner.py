@@ -247,6 +247,8 @@ def run_pipeline(
     leaves the others alone. What is fetched is committed payload by payload, so a run that is killed is taken up by the
     next one.
 
+    For a process that ends soon: once the jobs are done, Python's garbage collector leaves alone what there is.
+
     Args:
         settings: of the home to work in.
         start: first market date; ``None`` = whatever is missing, oldest first (`catch_up.py`); then `end` is ``None``.
