@@ -17,10 +17,11 @@ import sqlalchemy as sa
 
 _CHUNK_ROWS = 100_000
 _SQLITE_CHUNK_ROWS = 20_000
-#: So many rows a statement: each statement costs the driver about as much as the row itself.
-_ROWS_A_STATEMENT = 32
-#: Fewer rows are not worth the longer statement.
-_SQLITE_MANY_ROWS = 500
+#: From so many rows on, so many a statement: each costs the driver about as much as a row, but a longer one takes
+#: longer to prepare.
+_ROWS_A_STATEMENT = ((20_000, 128), (500, 32))
+#: Fewer rows go one by one.
+_SQLITE_MANY_ROWS = _ROWS_A_STATEMENT[-1][0]
 #: What a flag is to SQLite: 0, 1, and at place 2 NULL.
 _FLAGS = np.array([0, 1, None], object)
 
@@ -117,7 +118,7 @@ def insert_lists(
     values: list[Any] = [None] * (count * width)
     for number, cells in enumerate(lists):
         values[number::width] = cells
-    at_once = _ROWS_A_STATEMENT if count >= _SQLITE_MANY_ROWS else 1
+    at_once = next((rows for from_count, rows in _ROWS_A_STATEMENT if count >= from_count), 1)
     whole = count // at_once * at_once
     cursor = connection.connection.cursor()
     try:

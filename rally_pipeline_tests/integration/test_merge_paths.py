@@ -99,7 +99,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "FEWEST_ROWS", 1)
     monkeypatch.setattr(believed, "_BATCH_ROWS", 50)
     monkeypatch.setattr(load, "_SQLITE_MANY_ROWS", 2)
-    monkeypatch.setattr(load, "_ROWS_A_STATEMENT", 7)
+    monkeypatch.setattr(load, "_ROWS_A_STATEMENT", ((150, 11), (2, 7)))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
