@@ -37,6 +37,8 @@ from rally_pipeline.workspace import Workspace, open_workspace
 
 ROOT = Path(__file__).parents[1]
 HEADER = "date,open,high,low,close,volume"
+#: The database that every server of PostgreSQL has, from which others are made; it cannot be made anew itself.
+_SERVERS_OWN = "postgres"
 
 
 def settings_for(home: Path, url: str | None = None, **more: Any) -> Settings:
@@ -75,12 +77,14 @@ def _sqlite_template(profile: Profile | None) -> Path:
 
 
 def _copy_postgresql(url: sa.URL, profile: Profile | None) -> None:
+    if url.database == _SERVERS_OWN:
+        return
     engine = sa.create_engine(url)
     with engine.connect() as connection:
         is_empty = not sa.inspect(connection).get_table_names()
     engine.dispose()
     if is_empty:
-        template = _postgresql_template(url.set(database="postgres"), profile)
+        template = _postgresql_template(url.set(database=_SERVERS_OWN), profile)
         _on_server(url, f"DROP DATABASE {url.database}", f"CREATE DATABASE {url.database} TEMPLATE {template}")
 
 
@@ -96,7 +100,7 @@ def _postgresql_template(url: sa.URL, profile: Profile | None) -> str:
 
 
 def _on_server(url: sa.URL, *statements: str) -> None:
-    engine = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    engine = sa.create_engine(url.set(database=_SERVERS_OWN), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for statement in statements:
             connection.execute(sa.DDL(statement))
