@@ -10,6 +10,7 @@ says so, and what the next source gave counts. Belongs here: what is missing, th
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -260,90 +261,96 @@ def read_missing(connection: sa.Connection, workspace: Workspace, market: str, n
     if not known_ends:
         return []
     start = history_start(connection, workspace, market) or max(known_ends)
-    start = max(start, workspace.calendars.first_day(market))
-    counts = _counts(connection, series, start, max(known_ends))
-    gone = _gone_counts(connection, market, start, now)
+    start, end = max(start, workspace.calendars.first_day(market)), max(known_ends)
+    # Days cross as texts: to make a date of every row of history takes longer than to find the rows.
+    sessions = {day.isoformat(): day for day in workspace.calendars.known_sessions(market, start, end)}
+    if not sessions:
+        return []
+    given = _given(connection, series, start, end)
+    given_up = _given_up(connection, market, start, now)
     gap = ops.ops_gap
     rows = connection.execute(sa.select(gap).where(gap.c.market == market, gap.c.state == "open")).mappings()
     opened = {(row["source"], row["subject"], row["session_date"]): row for row in rows}
     found = []
     for one in series:
-        end = ends[one.source]
-        days = workspace.calendars.known_sessions(market, max(start, one.first), end) if end is not None else []
-        if not days:
-            continue
-        if counts.get(_counted(one), 0) + gone.get((one.source, one.subject), 0) >= len(days):
-            continue
-        given = set(connection.scalars(one.given(days[0], days[-1])))
-        given |= set(
-            connection.scalars(
-                sa.select(gap.c.session_date).where(
-                    gap.c.market == market,
-                    gap.c.source == one.source,
-                    gap.c.subject == one.subject,
-                    gap.c.state == "not_served",
-                    # What a clock that was ahead gave up is not given up.
-                    gap.c.last_asked_at <= now,
+        last = ends[one.source]
+        of_it = one.source, one.subject
+        for text in set(sessions).difference(_days(given.get(of_it)), _days(given_up.get(of_it))):
+            day = sessions[text]
+            if last is None or not one.first <= day <= last:
+                continue
+            asked: Any = opened.get((*of_it, day), {})
+            due_at = published_at(workspace, market, one.source, day)
+            found.append(
+                Missing(
+                    *(market, one.source, one.subject, day, one.asked_as, due_at),
+                    asked.get("last_asked_at"),
+                    asked.get("message", ""),
                 )
             )
-        )
-        for day in days:
-            if day not in given:
-                asked: Any = opened.get((one.source, one.subject, day), {})
-                due_at = published_at(workspace, market, one.source, day)
-                found.append(
-                    Missing(
-                        *(market, one.source, one.subject, day, one.asked_as, due_at),
-                        asked.get("last_asked_at"),
-                        asked.get("message", ""),
-                    )
-                )
     return sorted(found, key=lambda one: one.day)
 
 
-_Counted = tuple[str, tuple[str, ...], str]
+def _given(
+    connection: sa.Connection, series: Sequence[Series], start: dt.date, end: dt.date
+) -> dict[tuple[str, str], str | None]:
+    """The days that each series of a market was given, as `_listed` lists them, by source and subject.
 
-
-def _counted(one: Series) -> _Counted:
-    return one.table.name, tuple(one.key.values()), one.source
-
-
-def _counts(connection: sa.Connection, series: Sequence[Series], start: dt.date, end: dt.date) -> dict[_Counted, int]:
-    """How many sessions each series has: cheap to know, and mostly all there is to know.
-
-    Of each key, day and source at most one row is believed, and the index that holds them to it has all that is asked.
+    Which days, and not how many: sources give days that are no sessions too (currencies on holidays, bars of a day
+    that was declared closed later), and each of them would stand for a session that is lost. The sources of a subject
+    are columns beside each other, so that the index of believed rows is read once, in its order.
     """
-    found: dict[_Counted, int] = {}
-    for table in {one.table for one in series}:
-        of_table = [one for one in series if one.table is table]
-        names, day = list(of_table[0].key), table.c[of_table[0].day]
-        columns = [table.c[name] for name in names]
-        query = (
-            sa.select(*columns, table.c.source, sa.func.count())
-            .where(
-                columns[0].in_(sorted({one.key[names[0]] for one in of_table})),
-                table.c.known_to_at.is_(None),
-                day.between(start, end),
-            )
-            .group_by(*columns, table.c.source)
+    table, names = series[0].table, list(series[0].key)
+    columns, day = [table.c[name] for name in names], table.c[series[0].day]
+    subjects = {tuple(one.key[name] for name in names): one.subject for one in series}
+    sources = sorted({one.source for one in series})
+    query = (
+        sa.select(*columns, *(_listed(connection, day, table.c.source == source) for source in sources))
+        .where(
+            columns[0].in_(sorted({key[0] for key in subjects})),
+            table.c.known_to_at.is_(None),
+            day.between(start, end),
         )
-        for *key, source, count in connection.execute(query):
-            found[table.name, tuple(key), source] = count
+        .group_by(*columns)
+    )
+    found: dict[tuple[str, str], str | None] = {}
+    for row in connection.execute(query):
+        subject = subjects.get(tuple(row[: len(names)]))
+        if subject is not None:
+            found |= {(source, subject): days for source, days in zip(sources, row[len(names) :], strict=True)}
     return found
 
 
-def _gone_counts(
+def _given_up(
     connection: sa.Connection, market: str, start: dt.date, now: dt.datetime
-) -> dict[tuple[str, str], int]:
+) -> dict[tuple[str, str], str | None]:
+    """The days that a source does not have, in the same way."""
     gap = ops.ops_gap
     query = (
-        sa.select(gap.c.source, gap.c.subject, sa.func.count())
+        sa.select(gap.c.source, gap.c.subject, _listed(connection, gap.c.session_date))
         .where(
-            gap.c.market == market, gap.c.state == "not_served", gap.c.session_date >= start, gap.c.last_asked_at <= now
+            gap.c.market == market,
+            gap.c.state == "not_served",
+            gap.c.session_date >= start,
+            # What a clock that was ahead gave up is not given up.
+            gap.c.last_asked_at <= now,
         )
         .group_by(gap.c.source, gap.c.subject)
     )
-    return {(source, subject): count for source, subject, count in connection.execute(query)}
+    return {(source, subject): days for source, subject, days in connection.execute(query)}
+
+
+def _listed(
+    connection: sa.Connection, day: sa.ColumnElement[dt.date], *where: sa.ColumnElement[bool]
+) -> sa.ColumnElement[str | None]:
+    """The days of a group's rows that meet a condition as one text, a JSON list of ISO dates; NULL may stand for none."""
+    gather = sa.func.json_agg if connection.dialect.name == "postgresql" else sa.func.json_group_array
+    return sa.cast(gather(day).filter(*where), sa.Text)
+
+
+def _days(listed: str | None) -> list[str]:
+    days: list[str] = json.loads(listed) if listed else []
+    return days
 
 
 # --- what to ask for it -------------------------------------------------------------------------------------------
