@@ -25,6 +25,8 @@ FILE_MODE = 0o444
 _FOLDER_MODE = 0o755
 _PAGE_MODE = 0o644
 _CHUNK_BYTES = 1 << 20
+#: What is longer behind the last point is no suffix.
+_LONGEST_SUFFIX = 16
 
 
 @contextlib.contextmanager
@@ -96,6 +98,25 @@ def _written_aside(path: Path, body: bytes, mode: int) -> Iterator[Path]:
         yield aside
     finally:
         aside.unlink(missing_ok=True)
+
+
+def sayable(path: Path | str) -> str:
+    """A name or path as text that every database, log and terminal takes: of bytes that are not UTF-8, their codes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace").replace("\0", "�")
+
+
+def fitting(folder: Path, name: str, room: int) -> str:
+    """The name as the folder's file system takes it with `room` bytes more behind it: its stem is cut if need be."""
+    try:
+        most = os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):  # a system that does not say
+        most = 255
+    suffix = Path(name).suffix
+    suffix = suffix if len(suffix) <= _LONGEST_SUFFIX else ""
+    stem = name.removesuffix(suffix)
+    while stem and len(os.fsencode(stem + suffix)) > most - room:
+        stem = stem[:-1]
+    return stem + suffix
 
 
 def digest(path: Path) -> str:

@@ -16,6 +16,7 @@ from rally_pipeline import ingest, load_log
 from rally_pipeline.archive import FetchRecord
 from rally_pipeline.audit.store import AuditReport, audit_stored
 from rally_pipeline.errors import PayloadError, UsageError
+from rally_pipeline.files import sayable
 from rally_pipeline.marts.refresh import Refreshed, refresh
 from rally_pipeline.sources import ecb, flow_files, note_files, price_files
 from rally_pipeline.sources.base import Payload
@@ -34,6 +35,11 @@ class FileOutcome:
     path: Path
     outcome: load_log.LoadOutcome | None
     refusal: PayloadError | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name, for people."""
+        return sayable(self.path.name)
 
     @property
     def ok(self) -> bool:
@@ -75,7 +81,7 @@ class ImportReport:
             loaded = file.outcome
             merged = loaded.merged if loaded else None
             yield {
-                "file": str(file.path),
+                "file": sayable(file.path),
                 "outcome": loaded.outcome if loaded else "refused",
                 "rule": file.rule,
                 "message": file.message,
@@ -93,11 +99,11 @@ class ImportReport:
         for file in self.files:
             loaded = file.outcome
             if loaded is None or not loaded.is_loaded:
-                yield f"{file.path}: refused, nothing loaded. {file.message}"
+                yield f"{sayable(file.path)}: refused, nothing loaded. {file.message}"
                 continue
             merged = loaded.merged
             yield (
-                f"{file.path}: {merged.new} new, {merged.changed} changed, {merged.same} already known, "
+                f"{sayable(file.path)}: {merged.new} new, {merged.changed} changed, {merged.same} already known, "
                 f"{loaded.rows_set_aside} set aside"
             )
             for finding in loaded.findings:
@@ -128,7 +134,7 @@ def price_payload(
             )
         symbol = known
     request = price_files.request_for(
-        path.name,
+        sayable(path.name),
         source=_provider(source),
         symbol=symbol,
         price_basis=price_basis,  # type: ignore[arg-type]
@@ -143,7 +149,7 @@ def fx_payload(path: Path, workspace: Workspace, *, source: str) -> Payload:
         UsageError: the provider's name is no name.
         PayloadError: the file is empty or too large.
     """
-    request = ecb.request_for(path.name, source=_provider(source))
+    request = ecb.request_for(sayable(path.name), source=_provider(source))
     return price_files.read_payload(path, request, workspace.now())
 
 
@@ -154,7 +160,7 @@ def flow_payload(path: Path, workspace: Workspace, *, source: str, unit: str | N
         UsageError: the provider's name is no name.
         PayloadError: the file is empty or too large.
     """
-    request = flow_files.request_for(path.name, source=_provider(source), unit=unit, currency=currency)
+    request = flow_files.request_for(sayable(path.name), source=_provider(source), unit=unit, currency=currency)
     return flow_files.read_payload(path, request, workspace.now())
 
 
@@ -190,7 +196,7 @@ def _kept(
         payload = read(path, workspace)
     except OSError as error:
         # Somebody may have taken it up while others were loaded.
-        why = f"{path.name} cannot be read: {error.strerror or error}"
+        why = f"{sayable(path.name)} cannot be read: {error.strerror or error}"
         return PayloadError("file_readable", why, "see where it is now")
     except PayloadError as refusal:
         return refusal
@@ -225,7 +231,7 @@ def import_files(
         some = paths[first : first + _TOGETHER]
         kept: list[tuple[Path, FetchRecord | PayloadError]] = []
         for number, path in enumerate(some, start=first + 1):
-            progress(f"{number} of {len(paths)}: {path.name}")
+            progress(f"{number} of {len(paths)}: {sayable(path.name)}")
             kept.append((path, _kept(workspace, path, read, known_at, run_id)))
         ready = ingest.read_ahead(workspace, [record for _, record in kept if not isinstance(record, PayloadError)])
         for path, record in kept:

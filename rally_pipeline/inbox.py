@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from rally_pipeline import locks
 from rally_pipeline.errors import PayloadError, UsageError
+from rally_pipeline.files import fitting, sayable
 from rally_pipeline.imports import (
     FileOutcome,
     ImportReport,
@@ -35,8 +36,8 @@ from rally_pipeline.schema import ops
 from rally_pipeline.settings import Settings
 from rally_pipeline.workspace import Workspace
 
-#: Ending of a side-car file.
-SIDE_CAR = ".yaml"
+#: Endings of a side-car file, and of the one that says why a file was refused.
+SIDE_CAR, _REASON = ".yaml", ".reason.txt"
 #: Folders of what was taken up.
 PROCESSED, REJECTED = "processed", "rejected"
 #: A file changed less than so many seconds ago may still be being written; it is left for the next time.
@@ -138,7 +139,7 @@ def take_up(
 def _guarded(read: ReadFile, irregular: set[Path]) -> ReadFile:
     def guarded(path: Path, workspace: Workspace) -> object:
         if path in irregular:
-            raise PayloadError("regular_file", f"{path.name} is a link or a device", "copy the file itself")
+            raise PayloadError("regular_file", f"{sayable(path.name)} is a link or a device", "copy the file itself")
         return read(path, workspace)
 
     return guarded  # type: ignore[return-value]
@@ -168,12 +169,12 @@ def _move(workspace: Workspace, kind: str, outcome: FileOutcome) -> None:
         connection.execute(
             sa.insert(ops.ops_inbox_file).values(
                 inbox=kind,
-                file_name=_sayable(path.name),
+                file_name=sayable(path.name),
                 handled_at=now,
                 outcome="loaded" if outcome.ok else "refused",
                 rule=outcome.rule,
                 message=outcome.message,
-                moved_to=_sayable(target.relative_to(path.parent).as_posix()),
+                moved_to=sayable(target.relative_to(path.parent).as_posix()),
                 byte_count=size,
                 fetch_id=loaded.record.fetch_id if loaded else None,
             )
@@ -181,7 +182,7 @@ def _move(workspace: Workspace, kind: str, outcome: FileOutcome) -> None:
 
 
 def _reason(outcome: FileOutcome, now: dt.datetime) -> Iterator[str]:
-    yield f"file: {_sayable(outcome.path.name)}"
+    yield f"file: {outcome.name}"
     yield f"refused: {now:%Y-%m-%d %H:%M:%S} UTC"
     yield f"rule: {outcome.rule}"
     yield f"reason: {outcome.message}"
@@ -206,18 +207,14 @@ def _make_inside(inbox: Path, folder: Path) -> None:
 
 
 def _reason_path(target: Path) -> Path:
-    return target.with_name(f"{target.name}.reason.txt")
+    return target.with_name(target.name + _REASON)
 
 
 def _free(folder: Path, name: str) -> Path:
-    """A path in the folder that is not taken: the name, or one with a number."""
+    """A path in the folder that is not taken: the name as text, or one with a number, cut so that a reason's fits."""
+    name = fitting(folder, sayable(name), len(_REASON) + len(f" ({MAX_FILES})"))
     target, number = folder / name, 1
     while os.path.lexists(target) or os.path.lexists(_reason_path(target)):
         number += 1
         target = folder / f"{Path(name).stem} ({number}){Path(name).suffix}"
     return target
-
-
-def _sayable(name: str) -> str:
-    """A file name as text that every database takes."""
-    return name.encode("utf-8", "replace").decode("utf-8").replace("\0", "�")

@@ -218,10 +218,10 @@ def load(
             for verdict in verdicts.values():
                 if verdict.refusal:
                     raise verdict.refusal
-            merged = {
-                dataset: _merge(workspace, connection, record, dataset, verdict.rows)
-                for dataset, verdict in verdicts.items()
-            }
+            merged = {}
+            for dataset, verdict in verdicts.items():
+                with _refusing_what_does_not_fit(dataset):
+                    merged[dataset] = _merge(workspace, connection, record, dataset, verdict.rows)
             outcome = LoadOutcome(
                 record,
                 "loaded",
@@ -249,6 +249,17 @@ def load(
             if not was_loaded(connection, record):
                 write_load(connection, outcome)
     return outcome
+
+
+@contextlib.contextmanager
+def _refusing_what_does_not_fit(dataset: Dataset) -> Iterator[None]:
+    """A value that no rule held back and the column cannot hold refuses its payload; the others go on."""
+    try:
+        yield
+    except sa.exc.DataError as error:
+        table, why = TARGETS[dataset].table.name, str(error.orig).strip().splitlines()[0]
+        message = f"a value does not fit its column of {table}: {why}"
+        raise PayloadError("value_fits", message, "correct the value in the file, and give it again") from error
 
 
 def _read(workspace: Workspace, record: FetchRecord) -> tuple[tuple[Finding, ...], dict[Dataset, pd.DataFrame]]:

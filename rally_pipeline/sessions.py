@@ -34,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rally_pipeline.errors import CalendarHorizonError, UsageError
-from rally_pipeline.files import write_new
+from rally_pipeline.files import write_over
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -423,7 +423,7 @@ def _read_table(path: Path, start: dt.date) -> _Table | None:
             return _Table(
                 kept["days"], kept["opens"], kept["closes"], kept["half"], start, horizon=kept["horizon"].item()
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
@@ -432,7 +432,7 @@ def _keep_table(path: Path, table: _Table) -> None:
     np.savez(body, days=table.days, opens=table.opens, closes=table.closes, half=table.half, horizon=horizon)
     # Only a cache: a home that cannot be written to is no reason to fail.
     with contextlib.suppress(OSError):
-        write_new(path, body.getvalue())
+        write_over(path, body.getvalue())
 
 
 def _computed_table(market: str, start: dt.date) -> _Table:

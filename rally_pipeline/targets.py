@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from rally_pipeline.schema import column_info, core, core_flows, core_notes
 from rally_pipeline.schema.declare import VERSION_COLUMNS, Matches, NoRule
-from rally_pipeline.sources.base import Dataset
+from rally_pipeline.sources.base import COLUMNS, Dataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,14 +60,25 @@ TARGETS = {
 
 
 def core_frame(dataset: Dataset, rows: pd.DataFrame) -> pd.DataFrame:
-    """Accepted rows in the columns of the core table."""
+    """Accepted rows in the columns of the core table; counts are rounded to whole ones."""
     renames = TARGETS[dataset].renames
     frame = rows.rename(columns=dict(renames)) if renames else rows
+    parts = [name for name in _counts(dataset) if frame[name].dtype.kind == "f" and (frame[name] % 1 > 0).any()]
+    if parts:
+        frame = frame.assign(**{name: frame[name].round() for name in parts})
     if dataset is Dataset.PRICE:
         frame = frame.assign(
             is_flat_bar=_is_flat_bar(rows), split_ratio=rows["split_ratio"].where(rows["split_ratio"] > 0)
         )
     return frame
+
+
+@functools.cache
+def _counts(dataset: Dataset) -> tuple[str, ...]:
+    """Columns of the table that hold whole numbers, of those a frame brings."""
+    renames = TARGETS[dataset].renames
+    columns = (TARGETS[dataset].table.c[renames.get(name, name)] for name in COLUMNS[dataset])
+    return tuple(column.name for column in columns if isinstance(column.type, sa.Integer))
 
 
 def with_empty_texts(dataset: Dataset, frame: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ end because it has grown old, unless `GONE` says so. Belongs here: that. Does no
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
@@ -392,7 +393,7 @@ def rejected_file(look: Look) -> list[Alert]:
             since=row["handled_at"],
         )
         for (kind, name), row in refused.items()
-        if (inbox / kind / row["moved_to"]).is_file()
+        if os.path.lexists(inbox / kind / row["moved_to"])
     ]
 
 

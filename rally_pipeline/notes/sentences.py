@@ -21,9 +21,9 @@ _CJK_LETTERS = re.compile(f"[{_CJK}]")
 _LATIN_LETTERS = re.compile("[A-Za-z]")
 
 # Where a sentence may end. A full stop, ! or ? counts before white space (or the end); the Chinese marks always.
-# It begins with a set of characters, which makes the search for it fast.
+# It begins with a set of characters, which makes the search for it fast. A run of marks is tried once, from its first.
 _CANDIDATE = re.compile(
-    r"[.!?…。！？；](?:(?<=[.!?…])[.!?…]*[\"'”’)\]»]{0,3}(?=\s|$)|(?<=[。！？；])[。！？；]*[”’」』）)\"]{0,3}"
+    r"[.!?…。！？；](?:(?<=[.!?…])(?<![.!?…].)[.!?…]*+[\"'”’)\]»]{0,3}(?=\s|$)|(?<=[。！？；])[。！？；]*[”’」』）)\"]{0,3}"
     r"|(?<=[.!?])[”\"]?(?=[A-Z][a-z]{0,9} ))"
 )
 _WORD_BEFORE = re.compile(r"[^\s(\[\"“‘「/—–-]{1,16}\Z")

@@ -41,7 +41,7 @@ def file_assets(database: str) -> dg.AssetsDefinition:
         report = take_up(workspace, FILE_KINDS, refresh_marts=False, progress=run.progress)
         outcomes = [file.outcome for file in report.files if file.outcome is not None]
         run.ledger.outcomes.extend(outcomes)
-        refused = [f"{file.path.name}: {file.message}" for file in report.files if not file.ok]
+        refused = [f"{file.name}: {file.message}" for file in report.files if not file.ok]
         for text in refused:
             context.log.warning(text)
         with workspace.warehouse.read() as connection:

@@ -81,7 +81,7 @@ def _documents(database: str) -> dg.AssetsDefinition:
         outcomes = [file.outcome for file in report.files if file.outcome is not None]
         outcomes += [load(workspace, record, ahead) for record, ahead in read_ahead(workspace, left)]
         run.ledger.outcomes.extend(outcomes)
-        refused = [f"{file.path.name}: {file.message}" for file in report.files if not file.ok]
+        refused = [f"{file.name}: {file.message}" for file in report.files if not file.ok]
         for text in refused:
             context.log.warning(text)
         with workspace.warehouse.read() as connection:

@@ -227,6 +227,11 @@ def key_columns(dataset: Dataset) -> tuple[str, ...]:
     return tuple(name for name in COLUMNS[dataset] if name in key)
 
 
+def _most(kind: sa.Integer) -> int:
+    """The greatest count a column may hold: of 64 bits, as much as a double tells exactly, so that sums fit too."""
+    return 2**53 if isinstance(kind, sa.BigInteger) else 2**31 - 1
+
+
 def _baseline(dataset: Dataset) -> list[tuple[RuleInfo, Check]]:
     """What the declaration says, as rules with their expectations."""
     table, renames = TABLES[dataset], RENAMES.get(dataset, {})
@@ -248,7 +253,9 @@ def _baseline(dataset: Dataset) -> list[tuple[RuleInfo, Check]]:
                 family = _RANGE_FAMILY.get(dataset, {}).get(name)
                 strict = rule.strict_low and name not in _ZERO_IS_NONE
                 options: dict[str, Any] = {"low": rule.low, "high": rule.high, "strict_low": strict}
-                if family in ("price_positive", "rate_positive", "volume_not_negative"):
+                if isinstance(declared.type, sa.Integer):
+                    options["high"] = min(float("inf") if rule.high is None else rule.high, _most(declared.type))
+                elif family in ("price_positive", "rate_positive"):
                     options["high"] = sys.float_info.max  # infinity is no price
                 add(family or f"{name}_range", "range", name, f"{_range_text(rule)}: {declared.comment}", **options)
             elif isinstance(rule, OneOf):

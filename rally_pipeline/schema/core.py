@@ -13,7 +13,7 @@ from rally_pipeline.schema.declare import InTable, Matches, NoRule, OneOf, Range
 MARKETS = ("HK", "CN", "DE", "US", "JP", "GB", "FX", "SOUTHBOUND")
 KINDS = ("index", "share", "etf", "fx")
 
-_SYMBOL = Matches(r"[\^A-Z0-9][A-Z0-9.=\-]*")
+_SYMBOL = Matches(r"[\^A-Z0-9][A-Z0-9.=\-]{0,31}")
 _ANY_PRICE = Range(0, strict_low=True)
 
 

@@ -93,16 +93,16 @@ _BROKER_TEXTS: dict[str, tuple[str, Rule]] = {
     "period_basis": ("What kind of period it is.", OneOf(("mon_fri", "epfr_thu_wed", "mtd", "ytd"))),
     "flow_family": ("Which flow.", OneOf(("southbound", "northbound", "epfr", "etf", "broker_other"))),
     "channel": ("Channel.", OneOf(("total", "sse", "szse", "na"))),
-    "market": ("Market the flow is into.", Matches(r"[a-z0-9_]+")),
+    "market": ("Market the flow is into.", Matches(r"[a-z0-9_]{1,60}")),
     "style": ("Style of the funds.", OneOf(("active", "passive", "total", "na"))),
     "dimension": ("By what it is broken down.", OneOf(("total", "sector", "stock", "fund_domicile"))),
-    "dimension_value": ("Which part of the breakdown; empty for the total.", NoRule("the broker's word")),
-    "metric": ("What is measured.", Matches(r"[a-z_]+")),
+    "dimension_value": ("Which part of the breakdown; empty for the total.", Matches(r".{0,60}")),
+    "metric": ("What is measured.", Matches(r"[a-z_]{1,60}")),
 }
 
 core_broker_flow = table(
     "core_broker_flow",
-    column("broker", sa.String(60), "Who printed it.", Matches(r".+")),
+    column("broker", sa.String(60), "Who printed it.", Matches(r".{1,60}")),
     column("period_start", sa.Date(), "First day of the period.", NoRule("checked with the period's end")),
     column("period_end", sa.Date(), "Last day of the period.", NoRule("checked with the period's start")),
     *(column(name, sa.String(60), what, rule) for name, (what, rule) in _BROKER_TEXTS.items()),

@@ -231,7 +231,9 @@ core_rating_action = table(
     *_broker(),
     _text("analyst", "Who signed it."),
     _text("subject_text", "Company as printed."),
-    column("symbol", sa.String(32), "Instrument; empty = not in the catalog.", Matches(r"([\^A-Z0-9][A-Z0-9.=\-]*)?")),
+    column(
+        "symbol", sa.String(32), "Instrument; empty = not in the catalog.", Matches(r"([\^A-Z0-9][A-Z0-9.=\-]{0,31})?")
+    ),
     column("rating_action", sa.String(10), "RIXML word for what was done to the rating.", OneOf(RATING_ACTIONS)),
     _text("action_text", "The house's own word."),
     _text("rating", "Rating as printed."),

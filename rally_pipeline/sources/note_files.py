@@ -10,12 +10,14 @@ import datetime as dt
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rally_pipeline.catalog.model import Catalog
 from rally_pipeline.errors import PayloadError, PermanentFetchError
+from rally_pipeline.files import sayable
 from rally_pipeline.notes.records import EXTRACTOR_VERSION, AsOfBasis
 from rally_pipeline.sources.base import Dataset, FetchRequest, Finding, Parsed, Payload, Severity, typed_frame
 
@@ -76,7 +78,8 @@ def payload_of(
     """
     beside = path.with_name(path.name + ".yaml")
     side_car = None
-    if beside.is_file() and not beside.is_symlink():
+    # Whether it is there at all first: that is no error where the longer name is too long for the file system.
+    if os.path.lexists(beside) and beside.is_file() and not beside.is_symlink():
         with beside.open("rb") as file:
             side_car = file.read(MAX_SIDE_CAR_BYTES + 1)
     if declared:
@@ -85,7 +88,7 @@ def payload_of(
         kept = [line for line in (side_car or b"").splitlines(keepends=True) if not line.startswith(names)]
         side_car = said.encode() + b"".join(kept)
     modified_at = dt.datetime.fromtimestamp(path.lstat().st_mtime, dt.UTC)
-    request = request_for(path.name, source=source, side_car=side_car, modified_at=modified_at)
+    request = request_for(sayable(path.name), source=source, side_car=side_car, modified_at=modified_at)
     return read_payload(path, request, fetched_at)
 
 
@@ -99,7 +102,7 @@ def read_payload(path: Path, request: FetchRequest, fetched_at: dt.datetime) -> 
     from rally_pipeline.notes.limits import MAX_DOCUMENT_BYTES
 
     if path.is_symlink() or not path.is_file():
-        raise PayloadError("regular_file", f"{path.name} is no regular file", "copy the document itself")
+        raise PayloadError("regular_file", f"{sayable(path.name)} is no regular file", "copy the document itself")
     with path.open("rb") as file:
         body = file.read(MAX_DOCUMENT_BYTES + 1)
     if len(body) > MAX_DOCUMENT_BYTES:

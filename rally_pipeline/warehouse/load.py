@@ -22,6 +22,8 @@ _SQLITE_CHUNK_ROWS = 20_000
 _ROWS_A_STATEMENT = ((20_000, 128), (500, 32))
 #: Fewer rows go one by one.
 _SQLITE_MANY_ROWS = _ROWS_A_STATEMENT[-1][0]
+#: From here on a number is none that 64 bits hold.
+_NO_INTEGER = 2.0**63
 #: What a flag is to SQLite: 0, 1, and at place 2 NULL.
 _FLAGS = np.array([0, 1, None], object)
 
@@ -78,7 +80,8 @@ def _executemany(
     fixed += [sqlite_scalar(value) for value in constants.values()]
     for start in range(0, len(frame), _SQLITE_CHUNK_ROWS):
         part = frame.iloc[start : start + _SQLITE_CHUNK_ROWS]
-        lists = [sqlite_list(part[name], table.c[name]) for name in varying]
+        with _as_sqlalchemy_error(connection, f"INSERT INTO {table.name}"):
+            lists = [sqlite_list(part[name], table.c[name]) for name in varying]
         insert_lists(connection, table, [*varying, *equal, *constants], lists, fixed)
 
 
@@ -135,11 +138,13 @@ def insert_lists(
 
 @contextlib.contextmanager
 def _as_sqlalchemy_error(connection: sa.Connection, statement: str) -> Iterator[None]:
-    """The driver's errors in the classes that SQLAlchemy has for them."""
-    dbapi = connection.dialect.dbapi
-    assert dbapi is not None
+    """The driver's errors in the classes that SQLAlchemy has for them; what is too large for it is a `DataError`."""
+    dbapi: Any = connection.dialect.dbapi
     try:
         yield
+    except OverflowError as too_large:
+        error = dbapi.DataError(str(too_large))
+        raise sa.exc.DBAPIError.instance(statement, None, error, dbapi.Error, dialect=connection.dialect) from too_large
     except dbapi.Error as error:
         raise sa.exc.DBAPIError.instance(statement, None, error, dbapi.Error, dialect=connection.dialect) from error
 
@@ -147,7 +152,7 @@ def _as_sqlalchemy_error(connection: sa.Connection, statement: str) -> Iterator[
 def sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
     """Python values as the SQLite driver and SQLAlchemy's types store them."""
     if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        values = series.dt.tz_localize(None) if getattr(series.dt, "tz", None) is not None else series
+        values = series.dt.tz_convert(None) if getattr(series.dt, "tz", None) is not None else series
         array = values.to_numpy()
         if isinstance(column.type, sa.Date):
             # Days repeat from subject to subject: each is made a text once. NaT has the code -1: the last one, None.
@@ -160,6 +165,8 @@ def sqlite_list(series: pd.Series[Any], column: sa.Column[Any]) -> list[Any]:
         return [None if text == "NaT" else text.replace("T", " ") for text in texts]
     if isinstance(column.type, sa.BigInteger | sa.Integer) and not isinstance(column.type, sa.Boolean):
         if series.dtype.kind == "f":
+            if (np.abs(series.to_numpy()) >= _NO_INTEGER).any():
+                raise OverflowError(f"{column.name}: a number is too large for a whole one")
             if series.isna().any():
                 return [None if value != value else int(value) for value in series.tolist()]
             return series.astype("int64").tolist()

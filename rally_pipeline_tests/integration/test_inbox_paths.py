@@ -1,4 +1,5 @@
-"""Nothing that is dropped into the inbox makes a run read or write outside of it: links, names, members of archives."""
+"""Nothing that is dropped into the inbox makes a run read or write outside of it, or keeps it from the other files:
+links, names, members of archives."""
 
 from __future__ import annotations
 
@@ -9,13 +10,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from rally_pipeline import inbox
+from rally_pipeline.alerts.problems import Look, rejected_file
 from rally_pipeline.errors import UsageError
 from rally_pipeline.publish.quality_report import write_reports
+from rally_pipeline.schema import ops
 from rally_pipeline.settings import load_settings
 from rally_pipeline.workspace import open_workspace
 
+NOW = dt.datetime.now(dt.UTC)
 RATES = "Date,USD,HKD,\n2025-02-14,1.0478,8.1557,\n2025-02-13,1.0437,8.1289,\n"
 
 
@@ -95,3 +100,49 @@ def test_hostile_file_names_stay_text_on_pages(workspace) -> None:
         assert "<img src=x" not in text
         assert "<script>alert" not in text
         assert "49.csv" not in text
+
+
+NAMES = {"not UTF-8": b"caf\xe9", "as long as may be": "股".encode() * 83, "too long for a side-car": b"x" * 250}
+
+
+@pytest.mark.parametrize("stem", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("kind", ["notes", "prices"])
+def test_a_strange_name_keeps_nobody_from_being_loaded(workspace, kind: str, stem: bytes) -> None:
+    strange = os.fsdecode(stem)
+    good = {"notes": b"Tencent closed at HK$480 on 14 February 2025.", "prices": b"Date,Close\n2025-02-13,470\n"}[kind]
+    bad = {"notes": b"%PDF-1.7 broken", "prices": b"Date,Close\nnonsense,1\n"}[kind]
+    ending = {"notes": ".txt", "prices": ".csv"}[kind]
+    drop(workspace, kind, "0700.HK.csv" if kind == "prices" else "a.txt", good)
+    drop(workspace, kind, strange + ending, good.replace(b"Tencent", b"Alibaba"))
+    drop(workspace, kind, strange + (".pdf" if kind == "notes" else ".CSV"), bad)
+    report = inbox.take_up(workspace, (kind,), refresh_marts=False)
+    assert len(report.files) == 3
+    for line in report.lines():
+        line.encode("utf-8")
+    folder = workspace.settings.inbox_dir / kind
+    assert [path.name for path in folder.iterdir() if path.is_file()] == []
+    moved = [path for path in folder.rglob("*") if path.is_file()]
+    reasons = [path for path in moved if path.name.endswith(".reason.txt")]
+    refused = [file for file in report.files if not file.ok]
+    assert len(moved) - len(reasons) == 3
+    assert len(reasons) == len(refused) >= 1
+    with workspace.warehouse.read() as connection:
+        rows = connection.execute(sa.select(ops.ops_inbox_file)).all()
+    assert len(rows) == 3
+    for row in rows:
+        assert (folder / row.moved_to).is_file()
+    write_reports(workspace, None)
+    with workspace.warehouse.read() as connection:
+        told = rejected_file(Look(connection, workspace, NOW, NOW.date()))
+    assert len(told) == len(refused)
+
+
+def test_a_device_that_was_refused_is_told_of(workspace) -> None:
+    folder = workspace.settings.inbox_dir / "notes"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "pipe.txt")
+    os.utime(folder / "pipe.txt", (1_700_000_000, 1_700_000_000))
+    inbox.take_up(workspace, ("notes",), refresh_marts=False)
+    with workspace.warehouse.read() as connection:
+        (told,) = rejected_file(Look(connection, workspace, NOW, NOW.date()))
+    assert "pipe.txt" in told.title

@@ -330,11 +330,12 @@ def test_a_child_killed_while_it_waits_is_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["a", "1,", "(", "更", "- ", "\n", "\r", " \n", "a\n", "\u200b", "---\n", "|", "From: ", "x" * 70 + "\n"]
+    "piece",
+    ["a", "1,", "(", "更", "- ", "\n", "\r", " ", " \n", "a\n", "\u200b", "---\n", "|", "From: ", "x" * 70 + "\n"],
 )
 def test_plain_formats_take_linear_time(piece: str) -> None:
     def seconds(size: int) -> float:
-        body = (piece * (size // len(piece.encode()))).encode()
+        body = f"a{piece * (size // len(piece.encode()))}b".encode()
         start = time.process_time()
         for name in ("a.txt", "a.md", "a.csv", "a.jsonl"):
             with contextlib.suppress(PayloadError):

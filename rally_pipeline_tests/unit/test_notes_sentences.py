@@ -124,11 +124,12 @@ def test_is_chinese():
 
 
 @pytest.mark.parametrize(
-    "piece", ["a", ". ", "A.", "\n", "a\n", "。", '"', ".", "4. ", "U.S. ", " ", "- a\n", "a\t", "一", "a.B"]
+    "piece", ["a", ". ", "A.", "\n", "a\n", "。", '"', ".", "?!", "4. ", "U.S. ", " ", "- a\n", "a\t", "一", "a.B"]
 )
-def test_time_grows_with_length_only(piece):
+@pytest.mark.parametrize("end", ["", "x"])
+def test_time_grows_with_length_only(piece, end):
     def seconds(length):
-        text = piece * (length // len(piece))
+        text = piece * (length // len(piece)) + end
         begin = time.thread_time()
         sentences(text)
         return time.thread_time() - begin

@@ -46,7 +46,8 @@ _CLASSES = (
     (re.compile(f"[{_BLANK}]"), " ", "{} characters that print as blank replaced by spaces"),
     (re.compile("\u00ad"), "", ""),
 )
-_TRAILING = re.compile(r"[ \t]+(?=\n)")
+#: Tried once per run of blanks, from its first: a long one would else take the square of its length.
+_TRAILING = re.compile(r"(?<![ \t])[ \t]++(?=\n)")
 
 
 @dataclass(frozen=True)
