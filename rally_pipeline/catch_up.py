@@ -343,7 +343,7 @@ def _given_up(
 def _listed(
     connection: sa.Connection, day: sa.ColumnElement[dt.date], *where: sa.ColumnElement[bool]
 ) -> sa.ColumnElement[str | None]:
-    """The days of a group's rows that meet a condition as one text, a JSON list of ISO dates; NULL may stand for none."""
+    """The days of a group's rows that meet a condition as one JSON list of ISO dates; NULL may stand for none."""
     gather = sa.func.json_agg if connection.dialect.name == "postgresql" else sa.func.json_group_array
     return sa.cast(gather(day).filter(*where), sa.Text)
 

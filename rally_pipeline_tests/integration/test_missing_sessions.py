@@ -57,7 +57,7 @@ def workspace(tmp_path: Path, warehouse_url: str) -> Iterator[Workspace]:
 
 def _row(workspace: Workspace, one: Series, day: dt.date, **more: Any) -> dict[str, Any]:
     said = {**_FILLED, **one.key, one.day: day, "source": one.source, "known_from_at": workspace.now(), **more}
-    return {name: said.get(name) for name in one.table.c.keys()}
+    return {column.name: said.get(column.name) for column in one.table.columns}
 
 
 def _give(workspace: Workspace, one: Series, days: Collection[dt.date], **more: Any) -> None:
