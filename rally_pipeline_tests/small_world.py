@@ -112,6 +112,7 @@ def fill(workspace: Workspace) -> None:
     ]
     deliver(workspace, price_payload(price_csv(wrong), SHARE, source="other", known_at=RESTATED))
     deliver(workspace, note_payload(NOTE, NOTED))
+    deliver(workspace, note_payload(NOTE, NOTED + dt.timedelta(days=1), "copy of note.txt"))
     compute(workspace)
     (row,) = quarantine.select(workspace, quarantine.Selection(rule="high_is_highest"))
     assert quarantine.release(workspace, [row], "the exchange prints it so").ok

@@ -60,7 +60,8 @@ def _as_of() -> tuple[sa.Column[Any], sa.Column[Any]]:
 
 
 def _who() -> sa.Column[Any]:
-    return column("source", sa.String(40), "Where it came from: the inbox, or the provider named.", Matches(r".+"))
+    what = "Where it came from first: the inbox, or the provider named."
+    return column("source", sa.String(40), what, Matches(r".+"), is_provenance=True)
 
 
 def _broker() -> tuple[sa.Column[Any], sa.Column[Any]]:
@@ -81,7 +82,7 @@ core_note = table(
     *_as_of(),
     column("document_sha256", sa.String(64), "SHA-256 of the archived document.", _HASH),
     _text("part", "Which part of the document: empty = all of it, an attachment, a line of a list."),
-    _text("file_name", "Name of the file, without folders."),
+    column("file_name", sa.Text(), "Name of the file that came first, without folders.", _FREE, is_provenance=True),
     column("file_type", sa.String(8), "Format that was read.", OneOf(FILE_TYPES)),
     _text("title", "Title, subject or headline."),
     *_broker(),

@@ -127,11 +127,14 @@ class TableInfo:
 
 @dataclass(frozen=True)
 class ColumnInfo:
-    """What a column is, in ``Column.info["column"]``: ``unit`` is ``""`` for counts, names and index levels."""
+    """What a column is, in ``Column.info["column"]``: ``unit`` is ``""`` for counts, names and index levels;
+    ``is_provenance`` says how a fact came here, and is no part of it: the same by another way is the same.
+    """
 
     description: str
     unit: str
     rules: tuple[Rule, ...]
+    is_provenance: bool = False
 
 
 def column(
@@ -141,6 +144,7 @@ def column(
     *rules: Rule,
     unit: str = "",
     nullable: bool = False,
+    is_provenance: bool = False,
 ) -> sa.Column[Any]:
     """A column with its description, unit and rules. A column without a description or a rule does not exist.
 
@@ -149,7 +153,7 @@ def column(
     """
     if not description or not rules:
         raise ValueError(f"column {name}: a description and at least one rule are needed")
-    info = ColumnInfo(description, unit, rules)
+    info = ColumnInfo(description, unit, rules, is_provenance)
     return sa.Column(name, type_, nullable=nullable, comment=description, info={"column": info})
 
 
@@ -257,5 +261,5 @@ def type_name(type_: sa.types.TypeEngine[Any]) -> str:
 
 def value_columns(made: sa.Table) -> list[sa.Column[Any]]:
     """The columns of a versioned table that hold the fact itself: neither key nor version nor provenance."""
-    info = table_info(made)
-    return [c for c in made.columns if c.name not in info.natural_key and c.name not in VERSION_COLUMNS]
+    no_fact = {*table_info(made).natural_key, *VERSION_COLUMNS}
+    return [c for c in made.columns if c.name not in no_fact and not column_info(c).is_provenance]

@@ -90,7 +90,7 @@ def test_the_same_document_again_changes_nothing(workspace: Workspace, tmp_path:
     again = bring(workspace, write(tmp_path / "elsewhere" / "b.txt"))
     (file,) = again.files
     assert file.outcome is not None
-    assert (file.outcome.merged.new, file.outcome.merged.changed) == (0, 1)  # of the note itself: its name
+    assert (file.outcome.merged.new, file.outcome.merged.changed) == (0, 0)  # its name is no part of it
     assert rows_of(workspace, core_notes.core_note_claim) == before
 
 
@@ -200,3 +200,19 @@ def test_claims_of_an_older_extractor_do_not_count(workspace: Workspace, tmp_pat
         mark_all_stale(connection)
         refresh(connection)
     assert not rows_of(workspace, mart_ratings.mart_positioning)
+
+
+def test_the_same_bytes_under_another_name_or_by_another_way_are_known(workspace: Workspace, tmp_path: Path) -> None:
+    drop(workspace, "a.txt")
+    assert inbox.take_up(workspace, ("notes",)).ok
+    before = {
+        table.name: len(rows_of(workspace, table)) for table in (core_notes.core_note, core_notes.core_note_claim)
+    }
+    (file,) = bring(workspace, write(tmp_path / "copy.txt")).files
+    assert file.outcome is not None
+    assert file.outcome.merged is not None
+    assert (file.outcome.merged.new, file.outcome.merged.changed) == (0, 0)
+    after = {table.name: len(rows_of(workspace, table)) for table in (core_notes.core_note, core_notes.core_note_claim)}
+    assert after == before
+    (note,) = rows_of(workspace, core_notes.core_note)
+    assert (note["file_name"], note["source"]) == ("a.txt", "inbox")
